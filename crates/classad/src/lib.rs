@@ -1,0 +1,1 @@
+//! ClassAd values, parser, evaluator and printers.

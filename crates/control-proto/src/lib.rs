@@ -1,0 +1,1 @@
+//! Requests and replies between the condor programs and the master.

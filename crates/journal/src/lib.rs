@@ -1,0 +1,1 @@
+//! The journal: record format, scan and recovery over a storage trait.

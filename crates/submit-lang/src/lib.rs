@@ -1,0 +1,1 @@
+//! The submit description language of HTCondor.

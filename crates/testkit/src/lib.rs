@@ -1,0 +1,1 @@
+//! Temporary sites, process guards and real workers for tests.

@@ -1,0 +1,1 @@
+//! The job event log of HTCondor: events to text and back.

@@ -1,0 +1,1 @@
+//! The condor_* programs.

@@ -1,0 +1,2 @@
+//! The project's gate.
+fn main() {}
