@@ -1,1 +1,21 @@
-//! Requests and replies between the condor programs and the master.
+//! What the condor programs and the master say to each other over the Unix socket `awq.sock`.
+//!
+//! One round trip: the client's first write is [`frame::preamble`] and a request; the master answers with
+//! frames until a frame of kind [`Kind::End`]. Requests and heads of replies are JSON, so fields can be added
+//! without a new version; executables and listings travel as bytes of their own.
+//!
+//! Start with [`Request`] and [`Reply`]; [`frame`] is the layout on the wire, [`listing`] the compact rows of
+//! job ads, [`client`] the blocking client that the programs use. The master's side of the socket lives in the
+//! shell, which only needs the types and [`frame::Splitter`].
+//!
+//! This crate decides nothing: who may do what, and what an answer contains, is the master's business.
+
+pub mod client;
+pub mod frame;
+pub mod listing;
+mod reply;
+mod request;
+
+pub use frame::{FrameError, Kind, VERSION};
+pub use reply::{Acted, Counts, JobOutcome, ListingEnd, Refusal, Reply, Site, SubmittedCluster, Totals};
+pub use request::{Act, Action, ClusterRequest, JobNumber, Query, Request, ScheddQuery, Selection, Submit, Targets};

@@ -1,0 +1,305 @@
+//! The blocking client of the condor programs: connect, one write, read to the end.
+//!
+//! No runtime, no configuration: the socket is `awq.sock` in `$AWQ_WORKDIR`, else `/tmp/awq`, nothing else
+//! (decision D3). Waiting follows decision D4: a missing or refusing socket is tried again for `AWQ_WAIT_S`
+//! seconds (default 1), an answer is waited for 30 s.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::frame::{self, Kind, Splitter};
+use crate::reply::{ListingEnd, Reply, Site};
+use crate::request::Request;
+
+/// The socket's name in the work dir.
+pub const SOCKET_NAME: &str = "awq.sock";
+
+/// How long an answer may take: shorter than the 60 s after which AliEn and JAliEn give up.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("no alien_work_queue answers on {path}: {source}")]
+    Down {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said last.
+        source: io::Error,
+    },
+    /// Somebody else's socket stands there.
+    #[error(
+        "{path} belongs to user {uid}, who is neither root nor you, in a folder that others can write: not trusted"
+    )]
+    Untrusted {
+        /// The socket.
+        path: PathBuf,
+        /// Who listens.
+        uid: u32,
+    },
+    /// The conversation broke off.
+    #[error("the connection to alien_work_queue broke: {0}")]
+    Broken(#[source] io::Error),
+    /// The answer cannot be understood.
+    #[error("alien_work_queue answered what this program does not understand: {0}")]
+    Answer(String),
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Facts about the site.
+    pub site: Site,
+    /// Head of the answer.
+    pub reply: Reply,
+    /// Payloads of `Rows` frames, for [`crate::listing::read`].
+    pub rows: Vec<Vec<u8>>,
+    /// Behind a listing.
+    pub end: Option<ListingEnd>,
+}
+
+/// A connection that is ready for its one request.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+}
+
+/// `$AWQ_WORKDIR`, else `/tmp/awq`.
+pub fn work_dir() -> PathBuf {
+    match std::env::var_os("AWQ_WORKDIR") {
+        Some(dir) if !dir.is_empty() => PathBuf::from(dir),
+        _ => PathBuf::from("/tmp/awq"),
+    }
+}
+
+/// `$AWQ_WAIT_S` in seconds, else 1.
+pub fn wait() -> Duration {
+    std::env::var("AWQ_WAIT_S")
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok())
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .unwrap_or(Duration::from_secs(1))
+}
+
+impl Client {
+    /// Connects to the master of the work dir, trying again for `patience` while nobody listens.
+    pub fn connect(work_dir: &Path, patience: Duration) -> Result<Client, ClientError> {
+        let path = work_dir.join(SOCKET_NAME);
+        let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(2);
+        loop {
+            match open(work_dir) {
+                Ok(stream) => {
+                    check_peer(&stream, &path)?;
+                    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(ClientError::Broken)?;
+                    stream.set_write_timeout(Some(ANSWER_LIMIT)).map_err(ClientError::Broken)?;
+                    return Ok(Client { stream });
+                }
+                Err(source) if worth_waiting(&source) && Instant::now() < deadline => {
+                    std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+                Err(source) => return Err(ClientError::Down { path, source }),
+            }
+        }
+    }
+
+    /// Sends the request with `attachments` (frames that [`frame::put`] made) and reads the whole answer.
+    ///
+    /// Nothing of the answer is given out before its end has been seen, so a master that dies in the middle is
+    /// an error and never a short list.
+    pub fn ask(mut self, request: &Request, attachments: &[u8]) -> Result<Answer, ClientError> {
+        let text = serde_json::to_vec(request).expect("requests have no maps with odd keys");
+        let mut wire = Vec::with_capacity(text.len() + attachments.len() + 32);
+        wire.extend_from_slice(&frame::preamble());
+        frame::put(&mut wire, Kind::Request, &[&text]);
+        wire.extend_from_slice(attachments);
+        frame::put(&mut wire, Kind::End, &[]);
+        let sent = self.stream.write_all(&wire);
+        // A master that refuses may close before it has read everything: its answer counts, not our EPIPE.
+        let answer = self.read_answer();
+        match (sent, answer) {
+            (_, Ok(answer)) => Ok(answer),
+            (Err(source), Err(ClientError::Broken(_))) => Err(ClientError::Broken(source)),
+            (_, Err(error)) => Err(error),
+        }
+    }
+
+    fn read_answer(&mut self) -> Result<Answer, ClientError> {
+        let mut splitter = Splitter::default();
+        let mut head: Option<(Site, Reply)> = None;
+        let mut rows = Vec::new();
+        let mut chunk = vec![0u8; 64 << 10];
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        loop {
+            while let Some((kind, payload)) = splitter.next_frame().map_err(|e| ClientError::Answer(e.to_string()))? {
+                match kind {
+                    Kind::Reply => head = Some(read_head(payload)?),
+                    Kind::Rows => rows.push(payload.to_vec()),
+                    Kind::End => {
+                        let (site, reply) =
+                            head.ok_or_else(|| ClientError::Answer("an end without a beginning".into()))?;
+                        let end = if payload.is_empty() {
+                            None
+                        } else {
+                            Some(serde_json::from_slice(payload).map_err(|e| ClientError::Answer(e.to_string()))?)
+                        };
+                        return Ok(Answer { site, reply, rows, end });
+                    }
+                    Kind::Request | Kind::Blob | Kind::Procs => {
+                        return Err(ClientError::Answer(format!("a frame of kind {kind:?}")));
+                    }
+                }
+            }
+            let got = match self.stream.read(&mut chunk) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(ClientError::Broken(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("no answer in {} s", ANSWER_LIMIT.as_secs()),
+                    )));
+                }
+                other => other.map_err(ClientError::Broken)?,
+            };
+            if got == 0 {
+                return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+            }
+            // A listing that keeps flowing may take longer than one silence.
+            if rows.is_empty() && Instant::now() > deadline {
+                return Err(ClientError::Broken(io::ErrorKind::TimedOut.into()));
+            }
+            splitter.feed(&chunk[..got]);
+        }
+    }
+}
+
+fn read_head(payload: &[u8]) -> Result<(Site, Reply), ClientError> {
+    let wrong = |e: serde_json::Error| ClientError::Answer(e.to_string());
+    let cut = payload
+        .iter()
+        .position(|b| *b == b'\n')
+        .ok_or_else(|| ClientError::Answer("a reply without its second line".into()))?;
+    Ok((
+        serde_json::from_slice(&payload[..cut]).map_err(wrong)?,
+        serde_json::from_slice(&payload[cut + 1..]).map_err(wrong)?,
+    ))
+}
+
+/// The payload of a [`Kind::Reply`] frame; the counterpart of what [`Client::ask`] reads.
+pub fn write_head(site: &Site, reply: &Reply) -> Vec<u8> {
+    let mut out = serde_json::to_vec(site).expect("a site is plain data");
+    out.push(b'\n');
+    out.extend(serde_json::to_vec(reply).expect("a reply is plain data"));
+    out
+}
+
+/// `sun_path` holds 108 bytes; a longer path is reached through the folder's descriptor.
+fn open(work_dir: &Path) -> io::Result<UnixStream> {
+    let path = work_dir.join(SOCKET_NAME);
+    if path.as_os_str().len() < 108 {
+        return UnixStream::connect(path);
+    }
+    let folder = std::fs::File::open(work_dir)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_NAME}", folder.as_raw_fd()))
+}
+
+fn worth_waiting(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock)
+}
+
+/// Root, ourselves, or a place where only its owner could have put the socket (decision D3).
+fn check_peer(stream: &UnixStream, path: &Path) -> Result<(), ClientError> {
+    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)
+        .map_err(|errno| ClientError::Broken(errno.into()))?;
+    let uid = peer.uid();
+    if uid == 0 || uid == nix::unistd::geteuid().as_raw() || !others_can_write(path) {
+        return Ok(());
+    }
+    Err(ClientError::Untrusted { path: path.to_owned(), uid })
+}
+
+/// Whether a component above the socket lets everybody write (a sticky `/tmp` counts as such).
+fn others_can_write(path: &Path) -> bool {
+    path.ancestors().skip(1).any(|folder| {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match std::fs::symlink_metadata(folder) {
+            Ok(facts) => facts.mode() & 0o002 != 0 && !facts.file_type().is_socket(),
+            Err(_) => true,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn serve_once(dir: &Path, answer: Vec<u8>) -> std::thread::JoinHandle<Vec<u8>> {
+        let listener = UnixListener::bind(dir.join(SOCKET_NAME)).unwrap();
+        std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut got = vec![0; 1 << 16];
+            let n = peer.read(&mut got).unwrap();
+            got.truncate(n);
+            peer.write_all(&answer).unwrap();
+            got
+        })
+    }
+
+    fn site() -> Site {
+        Site { host: "submit.example.org".into(), now_s: 1_700_000_000, ..Site::default() }
+    }
+
+    #[test]
+    fn one_write_carries_preamble_request_and_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut answer = Vec::new();
+        frame::put(&mut answer, Kind::Reply, &[&write_head(&site(), &Reply::Pong)]);
+        frame::put(&mut answer, Kind::End, &[]);
+        let server = serve_once(dir.path(), answer);
+        let got = Client::connect(dir.path(), Duration::ZERO).unwrap().ask(&Request::Ping, &[]).unwrap();
+        assert_eq!((got.reply, got.site), (Reply::Pong, site()));
+        let asked = server.join().unwrap();
+        assert_eq!(frame::read_preamble(&asked), Ok(Some(frame::VERSION)));
+        let mut splitter = Splitter::default();
+        splitter.feed(&asked[6..]);
+        assert_eq!(splitter.next_frame().unwrap().unwrap(), (Kind::Request, br#"{"ask":"ping"}"#.as_slice()));
+        assert_eq!(splitter.next_frame().unwrap().unwrap(), (Kind::End, b"".as_slice()));
+    }
+
+    #[test]
+    fn a_listing_cut_in_the_middle_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut answer = Vec::new();
+        frame::put(&mut answer, Kind::Reply, &[&write_head(&site(), &Reply::Listing)]);
+        frame::put(&mut answer, Kind::Rows, &[&[0]]);
+        let server = serve_once(dir.path(), answer);
+        let got = Client::connect(dir.path(), Duration::ZERO).unwrap().ask(&Request::Query(Default::default()), &[]);
+        assert!(matches!(got, Err(ClientError::Broken(_))), "{got:?}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_there_is_down_at_once_without_patience() {
+        let dir = tempfile::tempdir().unwrap();
+        let got = Client::connect(dir.path(), Duration::ZERO);
+        assert!(matches!(got, Err(ClientError::Down { .. })), "{got:?}");
+    }
+
+    #[test]
+    fn a_path_longer_than_sun_path_works() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(120));
+        std::fs::create_dir(&deep).unwrap();
+        let folder = std::fs::File::open(&deep).unwrap();
+        let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET_NAME}", folder.as_raw_fd())).unwrap();
+        Client::connect(&deep, Duration::ZERO).unwrap();
+        drop(listener);
+    }
+}

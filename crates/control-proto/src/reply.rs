@@ -1,0 +1,184 @@
+//! Replies: what the master answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::request::JobNumber;
+
+/// Facts about the site that come with every answer, so that the programs need no configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// The scheduler's name: the host name.
+    pub host: String,
+    /// `UID_DOMAIN`: the host name without its first label.
+    pub domain: String,
+    /// `ip:port` of the worker port, shown where HTCondor shows the schedd's address.
+    pub address: String,
+    /// The `$CondorVersion: … $` string.
+    pub condor_version: String,
+    /// Wall clock of the answer in seconds since 1970.
+    pub now_s: i64,
+    /// The caller's user name as the master knows it.
+    pub user: String,
+    /// The caller may see and change everybody's jobs.
+    pub superuser: bool,
+    /// Print one line a job for AliEn's own two counting commands (decision D61).
+    pub alien_count_lines: bool,
+    /// Print the "To monitor your job(s)" hint on stderr after a submission (decision D63).
+    pub submit_hint: bool,
+}
+
+/// Head of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Reply {
+    /// The jobs are durable.
+    Submitted {
+        /// In the order of the request.
+        clusters: Vec<SubmittedCluster>,
+        /// Sentences for stderr, e.g. that a log file cannot be written.
+        #[serde(default)]
+        warnings: Vec<String>,
+    },
+    /// A reserved cluster number.
+    Reserved {
+        /// The number.
+        cluster: u32,
+    },
+    /// What became of each job or of all that matched.
+    Acted(Acted),
+    /// Ads follow in [`crate::Kind::Rows`] frames, then [`ListingEnd`] in the `End` frame.
+    Listing,
+    /// Alive.
+    Pong,
+    /// Nothing was done.
+    Refused {
+        /// For the program to branch on.
+        code: Refusal,
+        /// One sentence for the user.
+        message: String,
+        /// With [`Refusal::Version`]: the newest version that the master speaks.
+        #[serde(default)]
+        speaks: Option<u16>,
+    },
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The client is newer than the master.
+    Version,
+    /// The frame or its content cannot be understood.
+    Malformed,
+    /// This user may not.
+    Permission,
+    /// A constraint does not parse.
+    Constraint,
+    /// A limit of jobs, size or rate.
+    Limit,
+    /// The master is draining or stopping.
+    Draining,
+    /// The state directory cannot be written.
+    Storage,
+}
+
+/// One cluster that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmittedCluster {
+    /// Its number.
+    pub cluster: u32,
+    /// First proc, normally 0.
+    pub first_proc: u32,
+    /// How many procs.
+    pub procs: u32,
+}
+
+/// Result of one action on one job, in the words of HTCondor's own codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobOutcome {
+    /// Done.
+    Success,
+    /// No such job.
+    NotFound,
+    /// The job's state does not allow it (release of a job that is not held).
+    BadStatus,
+    /// It is so already.
+    AlreadyDone,
+    /// Somebody else's job, or one that is complete.
+    PermissionDenied,
+}
+
+/// Answer to an action.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// For single jobs: each with its outcome, in the order of the request.
+    #[serde(default)]
+    pub jobs: Vec<(JobNumber, JobOutcome)>,
+    /// Sums over all jobs that were meant.
+    pub counts: Counts,
+    /// The queue had no job at all.
+    #[serde(default)]
+    pub queue_empty: bool,
+}
+
+/// Numbers of jobs by outcome, as `-totals` prints them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// [`JobOutcome::Success`].
+    pub success: u64,
+    /// [`JobOutcome::NotFound`].
+    pub not_found: u64,
+    /// [`JobOutcome::BadStatus`].
+    pub bad_status: u64,
+    /// [`JobOutcome::AlreadyDone`].
+    pub already_done: u64,
+    /// [`JobOutcome::PermissionDenied`].
+    pub permission_denied: u64,
+}
+
+impl Counts {
+    /// Adds one outcome.
+    pub fn add(&mut self, outcome: JobOutcome) {
+        let field = match outcome {
+            JobOutcome::Success => &mut self.success,
+            JobOutcome::NotFound => &mut self.not_found,
+            JobOutcome::BadStatus => &mut self.bad_status,
+            JobOutcome::AlreadyDone => &mut self.already_done,
+            JobOutcome::PermissionDenied => &mut self.permission_denied,
+        };
+        *field += 1;
+    }
+}
+
+/// Jobs by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// All of them.
+    pub jobs: u64,
+    /// `JobStatus` 4.
+    pub completed: u64,
+    /// 3.
+    pub removed: u64,
+    /// 1.
+    pub idle: u64,
+    /// 2 (and 6).
+    pub running: u64,
+    /// 5.
+    pub held: u64,
+    /// 7.
+    pub suspended: u64,
+}
+
+/// Content of the `End` frame of a listing: proof that the listing is whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingEnd {
+    /// Ads that were sent.
+    pub ads: u64,
+    /// Over the selected jobs.
+    pub selected: Totals,
+    /// Over the caller's jobs.
+    pub mine: Totals,
+    /// Over the whole queue.
+    pub all: Totals,
+}

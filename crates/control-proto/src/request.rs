@@ -1,0 +1,158 @@
+//! Requests: what a client may ask for in its one round trip.
+
+use serde::{Deserialize, Serialize};
+
+/// A job's number as users write it: cluster and proc.
+pub type JobNumber = (u32, u32);
+
+/// Everything a client can ask. Closed on purpose: reading it is reading the socket's surface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Request {
+    /// New jobs, all or none.
+    Submit(Submit),
+    /// A cluster number for a submission whose text computes with `$(Cluster)`; the number is used up.
+    ReserveCluster,
+    /// Job ads.
+    Query(Query),
+    /// Remove, hold, release … jobs.
+    Act(Act),
+    /// The ad of the scheduler itself (`condor_status -schedd`).
+    Schedd(ScheddQuery),
+    /// Is somebody there, and who?
+    Ping,
+}
+
+/// `condor_submit`: the clusters of one submit file.
+///
+/// Behind the request frame follow, in any order, one [`crate::Kind::Blob`] frame or more for each entry of
+/// `blob_sizes` and one [`crate::Kind::Procs`] frame for each cluster with varying attributes; then
+/// [`crate::Kind::End`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submit {
+    /// In the order of the file.
+    pub clusters: Vec<ClusterRequest>,
+    /// Sizes in bytes of executables and proxies that come along.
+    #[serde(default)]
+    pub blob_sizes: Vec<u64>,
+    /// Permission bits of each blob's file, parallel to `blob_sizes`.
+    #[serde(default)]
+    pub blob_modes: Vec<u32>,
+    /// The submitter's umask: outputs get mode `0666 & !umask`.
+    #[serde(default)]
+    pub umask: u32,
+}
+
+/// One cluster of a submission.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRequest {
+    /// A number from [`Request::ReserveCluster`]; `None` lets the master choose.
+    #[serde(default)]
+    pub number: Option<u32>,
+    /// Attribute and expression text, common to all procs (and the first proc's value of the varying ones).
+    /// The bytes U+0001 and U+0002 stand for the cluster's and the proc's number in decimal.
+    pub ad: Vec<(String, String)>,
+    /// How many procs, at least 1.
+    pub procs: u32,
+    /// Attributes whose text differs between procs; their values come in the `Procs` frame, one
+    /// `classad::packed` row for each proc.
+    #[serde(default)]
+    pub varying: Vec<String>,
+    /// The blob that is the executable; `None` when it is not transferred.
+    #[serde(default)]
+    pub executable: Option<u16>,
+    /// The blob that is the X.509 proxy.
+    #[serde(default)]
+    pub proxy: Option<u16>,
+    /// The blob that is the bearer token.
+    #[serde(default)]
+    pub token: Option<u16>,
+}
+
+/// Which jobs: numbers, clusters and owners are or-ed; constraints are and-ed to them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Single jobs.
+    #[serde(default)]
+    pub jobs: Vec<JobNumber>,
+    /// Whole clusters.
+    #[serde(default)]
+    pub clusters: Vec<u32>,
+    /// Owners by name.
+    #[serde(default)]
+    pub owners: Vec<String>,
+    /// ClassAd expressions in old syntax, each must be true.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+    /// Only the caller's own jobs (ignored for root and super-users).
+    #[serde(default)]
+    pub mine: bool,
+}
+
+/// `condor_q`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Which jobs.
+    #[serde(default)]
+    pub select: Selection,
+    /// Attributes wanted; the master adds those that the ads' own expressions refer to. Empty: all.
+    #[serde(default)]
+    pub attributes: Vec<String>,
+    /// At most so many ads.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// No ads, only the totals.
+    #[serde(default)]
+    pub totals_only: bool,
+}
+
+/// What to do with jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// `condor_rm`.
+    Remove,
+    /// `condor_rm -forcex`: drop jobs in state X without waiting for their worker.
+    RemoveForce,
+    /// `condor_hold`.
+    Hold,
+    /// `condor_release`.
+    Release,
+    /// `condor_vacate_job`: stop the run, queue the job again.
+    Vacate,
+}
+
+/// Which jobs an [`Act`] means; one kind each request, as HTCondor's programs send them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", content = "what", rename_all = "snake_case")]
+pub enum Targets {
+    /// Single jobs, answered one by one.
+    Jobs(Vec<JobNumber>),
+    /// All jobs for which the expression is true and which the caller may change.
+    Constraint(String),
+    /// All jobs of the caller (all jobs for root).
+    All,
+}
+
+/// `condor_rm`, `condor_hold`, …
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// What to do.
+    pub action: Action,
+    /// With which jobs.
+    pub targets: Targets,
+    /// The caller's words (`-reason`); the master makes the attribute of it.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// `-subcode` of `condor_hold`.
+    #[serde(default)]
+    pub subcode: Option<i32>,
+}
+
+/// `condor_status -schedd`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheddQuery {
+    /// Old-syntax expressions over the scheduler's ad, each must be true.
+    #[serde(default)]
+    pub constraints: Vec<String>,
+}
