@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::frame::{self, Kind, Splitter};
-use crate::reply::{ListingEnd, Reply, Site};
+use crate::reply::{ListingEnd, Reply, Site, read_head};
 use crate::request::Request;
 
 /// The socket's name in the work dir.
@@ -139,7 +139,7 @@ impl Client {
         loop {
             while let Some((kind, payload)) = splitter.next_frame().map_err(|e| ClientError::Answer(e.to_string()))? {
                 match kind {
-                    Kind::Reply => head = Some(read_head(payload)?),
+                    Kind::Reply => head = Some(read_head(payload).map_err(|e| ClientError::Answer(e.to_string()))?),
                     Kind::Rows => rows.push(payload.to_vec()),
                     Kind::End => {
                         let (site, reply) =
@@ -176,26 +176,6 @@ impl Client {
             splitter.feed(&chunk[..got]);
         }
     }
-}
-
-fn read_head(payload: &[u8]) -> Result<(Site, Reply), ClientError> {
-    let wrong = |e: serde_json::Error| ClientError::Answer(e.to_string());
-    let cut = payload
-        .iter()
-        .position(|b| *b == b'\n')
-        .ok_or_else(|| ClientError::Answer("a reply without its second line".into()))?;
-    Ok((
-        serde_json::from_slice(&payload[..cut]).map_err(wrong)?,
-        serde_json::from_slice(&payload[cut + 1..]).map_err(wrong)?,
-    ))
-}
-
-/// The payload of a [`Kind::Reply`] frame; the counterpart of what [`Client::ask`] reads.
-pub fn write_head(site: &Site, reply: &Reply) -> Vec<u8> {
-    let mut out = serde_json::to_vec(site).expect("a site is plain data");
-    out.push(b'\n');
-    out.extend(serde_json::to_vec(reply).expect("a reply is plain data"));
-    out
 }
 
 /// `sun_path` holds 108 bytes; a longer path is reached through the folder's descriptor.
@@ -239,6 +219,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::reply::write_head;
 
     fn serve_once(dir: &Path, answer: Vec<u8>) -> std::thread::JoinHandle<Vec<u8>> {
         let listener = UnixListener::bind(dir.join(SOCKET_NAME)).unwrap();

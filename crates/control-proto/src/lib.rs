@@ -10,6 +10,7 @@
 //!
 //! This crate decides nothing: who may do what, and what an answer contains, is the master's business.
 
+#[cfg(feature = "client")]
 pub mod client;
 pub mod frame;
 pub mod listing;
@@ -17,5 +18,7 @@ mod reply;
 mod request;
 
 pub use frame::{FrameError, Kind, VERSION};
-pub use reply::{Acted, Counts, JobOutcome, ListingEnd, Refusal, Reply, Site, SubmittedCluster, Totals};
+pub use reply::{
+    Acted, Counts, JobOutcome, ListingEnd, Refusal, Reply, Site, SubmittedCluster, Totals, read_head, write_head,
+};
 pub use request::{Act, Action, ClusterRequest, JobNumber, Query, Request, ScheddQuery, Selection, Submit, Targets};

@@ -182,3 +182,18 @@ pub struct ListingEnd {
     /// Over the whole queue.
     pub all: Totals,
 }
+
+/// The payload of a [`crate::Kind::Reply`] frame.
+pub fn write_head(site: &Site, reply: &Reply) -> Vec<u8> {
+    let mut out = serde_json::to_vec(site).expect("a site is plain data");
+    out.push(b'\n');
+    out.extend(serde_json::to_vec(reply).expect("a reply is plain data"));
+    out
+}
+
+/// Reads the payload of a [`crate::Kind::Reply`] frame.
+pub fn read_head(payload: &[u8]) -> Result<(Site, Reply), serde_json::Error> {
+    let cut = payload.iter().position(|b| *b == b'\n').unwrap_or(payload.len());
+    let rest = payload.get(cut + 1..).unwrap_or_default();
+    Ok((serde_json::from_slice(&payload[..cut])?, serde_json::from_slice(rest)?))
+}
