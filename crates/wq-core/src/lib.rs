@@ -1,1 +1,8 @@
-//! The master as a state machine without input or output.
+//! The master as a state machine: [`Master::handle`] takes what happened, [`Master::poll_effect`] gives what to do.
+//!
+//! The crate knows no clock, file, socket, thread, environment or random source; the shell in the root package
+//! turns the world into [`Input`]s and carries out [`Effect`]s. Bulk bytes never pass through.
+//!
+//! Start with [`io`], the seam; then [`master`].
+pub mod ids;
+pub mod io;

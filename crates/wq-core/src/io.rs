@@ -1,0 +1,470 @@
+//! The seam between the master and the world: everything that can happen, everything that it asks for.
+//!
+//! Effects are carried out in order. Three rules bind the shell:
+//!
+//! * [`Effect::Tell`], [`Effect::SendBody`] and [`Effect::Mark`] of one link go out in their order; a link that is
+//!   gone swallows them.
+//! * [`Effect::Receive`] answers the [`Input::Said`] that was just handled and says where that message's body goes;
+//!   without one the body is read and dropped.
+//! * A [`Effect::Record`] with `promise` is fsynced and then reported by [`Input::Stored`]; nothing that depends on
+//!   it has been given out before.
+
+use bytes::Bytes;
+use control_proto::{ListingEnd, Reply, Request, Submit};
+use journal::Record;
+use wq_proto::{FromWorker, ToWorker};
+
+use crate::ids::{AttemptId, BlobId, ClientId, LinkId, RecordNo};
+
+/// Everything that can happen to the master. Closed on purpose: reading it is reading the system's inputs.
+#[derive(Debug)]
+pub enum Input {
+    /// A peer connected and, where a password is set, proved that it knows it.
+    LinkUp {
+        /// New, with a `turn` of its own.
+        link: LinkId,
+        /// `ip:port` of the peer, for display.
+        address: String,
+    },
+    /// A whole line arrived.
+    Said {
+        /// From whom.
+        link: LinkId,
+        /// What.
+        message: FromWorker,
+    },
+    /// The body behind the last message is complete.
+    BodyDone {
+        /// Whose.
+        link: LinkId,
+        /// What became of it.
+        outcome: BodyOutcome,
+    },
+    /// Everything queued before this [`Effect::Mark`] is in the socket.
+    Flushed {
+        /// Whose.
+        link: LinkId,
+        /// The attempt whose task message ended there.
+        attempt: AttemptId,
+    },
+    /// The connection is gone; nothing more will be said or heard.
+    LinkDown {
+        /// Which.
+        link: LinkId,
+        /// Why, as far as the shell knows.
+        reason: DownReason,
+    },
+    /// A client made its request.
+    Asked {
+        /// For the answer.
+        client: ClientId,
+        /// Who, from the socket.
+        caller: Caller,
+        /// What.
+        ask: Ask,
+    },
+    /// The client has taken its last [`Effect::Rows`]; more may come.
+    ClientReady {
+        /// Which.
+        client: ClientId,
+    },
+    /// The client hung up.
+    ClientGone {
+        /// Which.
+        client: ClientId,
+    },
+    /// Every record up to this one is on disk.
+    Stored {
+        /// Inclusive.
+        upto: RecordNo,
+    },
+    /// The journal cannot be written any more; nothing is acknowledged until a restart.
+    StoreFailed {
+        /// Text of the error for users.
+        reason: String,
+    },
+    /// Answer to [`Effect::Prepare`].
+    Prepared {
+        /// Which.
+        attempt: AttemptId,
+        /// What is to be sent, or why the job cannot run.
+        outcome: Result<Prepared, Trouble>,
+    },
+    /// Answer to [`Effect::Deliver`].
+    Delivered {
+        /// Which.
+        attempt: AttemptId,
+        /// Bytes delivered, or why the outputs could not be put in place.
+        outcome: Result<u64, Trouble>,
+    },
+    /// Answer to an [`Effect::UserLog`] that carried a token: everything up to it was written or given up.
+    Logged {
+        /// The token.
+        token: u64,
+        /// Sentences for the submitter, e.g. that a log cannot be written.
+        warnings: Vec<String>,
+    },
+    /// The operator wants the end (SIGINT, SIGTERM).
+    Stop,
+    /// Difference between the wall clock and the service clock, in seconds.
+    WallOffset {
+        /// wall = service + offset.
+        offset_s: i64,
+    },
+}
+
+/// A request as the shell hands it on.
+#[derive(Debug)]
+pub enum Ask {
+    /// `condor_submit`: the request, the packed rows of each cluster, and the blobs, which the shell has hashed
+    /// and, above 64 KiB, already stored durably.
+    Submit {
+        /// The head.
+        request: Submit,
+        /// Parallel to `request.clusters`.
+        rows: Vec<Vec<u8>>,
+        /// Parallel to `request.blob_sizes`.
+        blobs: Vec<BlobIn>,
+    },
+    /// Everything else.
+    Other(Request),
+}
+
+/// An executable or proxy of a submission.
+#[derive(Debug, Clone)]
+pub struct BlobIn {
+    /// Hash of the bytes, made by the shell.
+    pub id: BlobId,
+    /// Bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// The bytes, when they shall stand in the journal record (up to 64 KiB).
+    pub inline: Option<Bytes>,
+}
+
+/// Who is at the other end of the control socket (SO_PEERCRED).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// User name.
+    pub name: String,
+    /// Root or a listed super-user.
+    pub superuser: bool,
+}
+
+/// What became of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BodyOutcome {
+    /// [`Sink::Discard`].
+    Discarded,
+    /// [`Sink::Text`]: at most the bytes asked for.
+    Text(Vec<u8>),
+    /// [`Sink::Output`]: so many bytes stand in the temporary file.
+    Stored(u64),
+    /// [`Sink::Output`]: the file could not be written; the rest of the body was dropped.
+    Failed(Trouble),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DownReason {
+    /// The peer closed, or the network did.
+    Closed,
+    /// The peer said something that is no Work Queue.
+    Garbage(String),
+    /// We closed it ([`Effect::Close`]).
+    Ours,
+    /// Nothing moved for too long.
+    Stalled,
+}
+
+/// Why a job goes on hold: HTCondor's code, sub code (errno) and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// `HoldReasonCode`.
+    pub code: i32,
+    /// `HoldReasonSubCode`.
+    pub subcode: i32,
+    /// `HoldReason`.
+    pub reason: String,
+}
+
+/// What the shell checks and looks up before an attempt is sent (decisions D18, D28, D35).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Files and folders to send: absolute path on this side, name in the sandbox (`""`: into its top, as `a/`).
+    pub inputs: Vec<PlannedInput>,
+    /// Absolute paths where outputs will be put; their folders must be writable, they themselves absent, a regular
+    /// file or `/dev/null`.
+    pub outputs: Vec<String>,
+    /// The job's initial directory, which must exist.
+    pub iwd: String,
+    /// With the whole input larger than this many MiB the job is held (32).
+    pub max_input_mb: Option<u64>,
+}
+
+/// One entry of `transfer_input_files` or `input`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedInput {
+    /// Absolute path on this side.
+    pub path: String,
+    /// Name in the sandbox; for a folder with `contents_only` the folder it is spread into (`""` = top).
+    pub sandbox: String,
+    /// `a/`: the folder's content, not the folder.
+    pub contents_only: bool,
+}
+
+/// Result of a [`Plan`]: regular files only, folders flattened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prepared {
+    /// In the order of the plan.
+    pub files: Vec<PreparedFile>,
+    /// Empty folders to make in the sandbox.
+    pub dirs: Vec<String>,
+}
+
+/// One regular file to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedFile {
+    /// Absolute path on this side.
+    pub path: String,
+    /// Name in the sandbox, relative.
+    pub sandbox: String,
+    /// Bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Where bytes to send come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A stored executable or proxy.
+    Blob(BlobId),
+    /// A file of the user's, exactly `size` bytes as announced; a shorter one ends the link.
+    File {
+        /// Absolute path.
+        path: String,
+        /// Announced size.
+        size: u64,
+    },
+}
+
+/// Where a body goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sink {
+    /// Read and drop.
+    Discard,
+    /// Keep the first `max` bytes, drop the rest.
+    Text {
+        /// Bytes to keep.
+        max: usize,
+    },
+    /// Into a temporary file beside the target.
+    Output(OutputPart),
+}
+
+/// A file (or part of a folder) that is on its way to its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPart {
+    /// Whose.
+    pub attempt: AttemptId,
+    /// Which output of the attempt; the shell derives the temporary name from both.
+    pub output: u16,
+    /// Absolute path of the final place.
+    pub target: String,
+    /// Below a folder: relative path of plain components, checked by the core.
+    pub inside: Option<String>,
+    /// Permission bits of the new file.
+    pub mode: u32,
+}
+
+/// One output at delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Number of the output.
+    pub output: u16,
+    /// Absolute path of the final place; for `Spread` the folder.
+    pub target: String,
+    /// How.
+    pub how: DeliveryKind,
+}
+
+/// How an output gets to its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryKind {
+    /// Rename the temporary file or folder.
+    Rename,
+    /// Make an empty file (with these permission bits): the job wrote no log.
+    Empty(u32),
+    /// Move each top-level entry of the temporary folder into `target`, under the new name where `remaps` has one
+    /// (name in the sandbox, absolute path).
+    Spread {
+        /// `transfer_output_remaps`.
+        remaps: Vec<(String, String)>,
+    },
+    /// `/dev/null`: nothing.
+    Nowhere,
+}
+
+/// Everything the master asks of the shell.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write a message to a peer, in its dialect.
+    Tell {
+        /// To whom.
+        link: LinkId,
+        /// What.
+        message: ToWorker,
+    },
+    /// Write bytes behind the `put` that was just told.
+    SendBody {
+        /// To whom.
+        link: LinkId,
+        /// From where.
+        source: Source,
+        /// For reports of trouble.
+        attempt: AttemptId,
+    },
+    /// Report [`Input::Flushed`] when everything before is in the socket.
+    Mark {
+        /// Whose.
+        link: LinkId,
+        /// Echoed.
+        attempt: AttemptId,
+    },
+    /// Where the body of the message just said goes.
+    Receive {
+        /// Whose.
+        link: LinkId,
+        /// Where to.
+        sink: Sink,
+    },
+    /// Make a folder of an output.
+    MakeDir(OutputPart),
+    /// Hang up after everything queued is out.
+    Close {
+        /// Whom.
+        link: LinkId,
+        /// For the log.
+        why: String,
+    },
+    /// Append to the journal.
+    Record {
+        /// Its number.
+        no: RecordNo,
+        /// What.
+        record: Box<Record>,
+        /// Wait for the fsync (decision D51)?
+        promise: bool,
+    },
+    /// Check and look up what an attempt needs.
+    Prepare {
+        /// Which.
+        attempt: AttemptId,
+        /// What.
+        plan: Box<Plan>,
+    },
+    /// Put complete outputs in place.
+    Deliver {
+        /// Which.
+        attempt: AttemptId,
+        /// What.
+        outputs: Vec<Delivery>,
+    },
+    /// Remove what an attempt left in temporary files, and forget it.
+    Abandon {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Append events to a job event log.
+    UserLog(Box<LogEntry>),
+    /// Report [`Input::Logged`] when every earlier [`Effect::UserLog`] was written.
+    LogMark {
+        /// Echoed.
+        token: u64,
+    },
+    /// Nothing names this blob any more.
+    DropBlob(BlobId),
+    /// Answer a client; the conversation ends unless the reply is [`Reply::Listing`].
+    Answer {
+        /// Whom.
+        client: ClientId,
+        /// What.
+        reply: Reply,
+    },
+    /// Ads for a listing: payload of a `Rows` frame. The shell says [`Input::ClientReady`] when it is out.
+    Rows {
+        /// Whom.
+        client: ClientId,
+        /// Payload.
+        payload: Vec<u8>,
+    },
+    /// The listing is whole.
+    Finish {
+        /// Whom.
+        client: ClientId,
+        /// Sums.
+        end: ListingEnd,
+    },
+    /// Everything is flushed; the process may end.
+    Ended,
+    /// Something an operator wants to read at 3 a.m.
+    Notice(Notice),
+}
+
+/// One entry of a job event log.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// Absolute path.
+    pub path: String,
+    /// `log_xml = true`.
+    pub xml: bool,
+    /// The event, with wall-clock time.
+    pub event: userlog::Event,
+}
+
+/// Facts for the operator's log; never secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A peer said hello.
+    WorkerJoined {
+        /// Which.
+        link: LinkId,
+        /// Its host.
+        host: String,
+        /// `6`…`11`.
+        protocol: u32,
+        /// It is a foreman.
+        foreman: bool,
+    },
+    /// A peer went.
+    WorkerLeft {
+        /// Which.
+        link: LinkId,
+        /// Its host.
+        host: String,
+        /// Jobs it took along.
+        jobs: usize,
+        /// Why.
+        reason: String,
+    },
+    /// A job went on hold.
+    JobHeld {
+        /// Which.
+        job: crate::ids::JobId,
+        /// Why.
+        trouble: Trouble,
+    },
+    /// A peer broke a rule.
+    Misbehaved {
+        /// Which.
+        link: LinkId,
+        /// How.
+        how: String,
+    },
+}
