@@ -1,1 +1,26 @@
-//! The journal: record format, scan and recovery over a storage trait.
+//! The journal: the durable story of the queue, as bytes.
+//!
+//! What is here: the records ([`Record`]), their frames ([`frame`]), the [`Writer`] that turns records into steps on
+//! segment files, the [`Storage`] that carries them out, the scan that reads a journal back and tells a torn tail from
+//! damage, and the salvage of a damaged one. What is not: files (the shell implements [`Storage`]), clocks, threads,
+//! and the meaning of a record for the queue, which is the core's. The bytes are described in `docs/journal-format.md`.
+//!
+//! Start reading at [`Record`], then [`Writer`], then `replay`.
+
+pub mod frame;
+mod job_id;
+mod record;
+mod segment;
+mod storage;
+mod writer;
+
+pub use frame::{EncodeError, PAYLOAD_MAX};
+pub use job_id::{JobId, JobIdError};
+pub use record::{
+    Blob, BlobHash, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
+    Counters, Edited, Edits, Ended, EventsUpto, Exit, Held, HistoryUpto, How, INLINE_MAX, JobStatus, LeftQueue, Lost,
+    LostReason, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
+};
+pub use segment::{JournalId, segment_name, segment_number};
+pub use storage::Storage;
+pub use writer::{Batch, ROTATE_AT, Segment, Step, Writer};
