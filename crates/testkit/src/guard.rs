@@ -116,6 +116,11 @@ impl Guard {
         }
     }
 
+    /// Process ids of everything that the process started, or its offspring did, and that still runs; itself included.
+    pub fn running(&self) -> Vec<u32> {
+        marked(&self.mark).into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect()
+    }
+
     /// The pipe to the standard input, if the command asked for one; the second call gives `None`.
     pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
@@ -194,7 +199,7 @@ mod tests {
         let mut guard = parent_with_escaped_child();
         guard.kill_9();
         assert!(guard.ended().is_some_and(|status| status.code().is_none()));
-        assert_eq!(marked(&guard.mark).len(), 1);
+        assert_eq!(guard.running().len(), 1);
         guard.end();
         assert_eq!(marked(&guard.mark), []);
     }
