@@ -104,7 +104,9 @@ fn an_interrupted_quick_start_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
     let started = folder.path().join("started");
     let master = format!("#!/bin/sh\ntouch {}\nexec sleep 600\n", started.display());
-    let mut guard = Guard::start("quickstart", &mut quickstart_with_master(folder.path(), &master)).unwrap();
+    let mut command = quickstart_with_master(folder.path(), &master);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut guard = Guard::start("quickstart", &mut command).unwrap();
     wait_until(LONG, "the master of the quick start", || started.exists()).unwrap();
     let status = guard.stop(LONG).unwrap();
     assert_eq!(status.code(), Some(143));
