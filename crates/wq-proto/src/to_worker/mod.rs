@@ -1,0 +1,15 @@
+//! Everything the master can say to a peer.
+//!
+//! [`message`] has the closed list with its parser and printer, [`encode`] decides what may be sent in which dialect,
+//! [`task`] writes a whole task at once, [`fields`] has the small types.
+
+mod encode;
+mod fields;
+mod message;
+mod task;
+
+pub use encode::{EncodeError, NameFault};
+pub use fields::{FileFlags, FileMode, TaskId, ThirdPartyKind};
+pub use message::ToWorker;
+pub(crate) use message::{Following, Place};
+pub use task::{Infile, Outfile, TaskMessage};
