@@ -1,0 +1,370 @@
+//! Walking the tree.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::ops;
+use super::{DEPTH_MAX, LIST_MAX, STEPS_MAX, TEXT_MAX, Truth, Val};
+use crate::expr::{BinaryOp, Chain, Node, SelectKind};
+use crate::print::{Style, write_value};
+use crate::{ClassAd, Env, Expr, Scope, Value};
+
+/// A place where names are looked up: one of the two matched ads or an ad nested in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ScopeId(u32);
+
+impl ScopeId {
+    pub(crate) const MY: ScopeId = ScopeId(0);
+    const TARGET: ScopeId = ScopeId(1);
+}
+
+/// Scopes of nested ads are numbered after the two roots.
+const ROOTS: u32 = 2;
+
+/// One evaluation.
+pub(crate) struct Machine<'e> {
+    my: &'e dyn Scope,
+    target: Option<&'e dyn Scope>,
+    pub(crate) env: &'e Env,
+    /// Nested ads that were entered, and the scope they stand in.
+    nested: Vec<(Arc<ClassAd>, ScopeId)>,
+    /// The number of an ad that was entered before, by its address and its scope: the same ad is the same scope,
+    /// or a reference that leads back to itself would not be seen.
+    entered: HashMap<(usize, ScopeId), ScopeId>,
+    /// Attributes under evaluation.
+    active: Vec<(ScopeId, Arc<str>)>,
+    steps_left: u32,
+    depth: u32,
+    random_state: Option<u64>,
+}
+
+impl<'e> Machine<'e> {
+    pub(crate) fn new(my: &'e dyn Scope, target: Option<&'e dyn Scope>, env: &'e Env) -> Machine<'e> {
+        Machine {
+            my,
+            target,
+            env,
+            nested: Vec::new(),
+            entered: HashMap::new(),
+            active: Vec::new(),
+            steps_left: STEPS_MAX,
+            depth: 0,
+            random_state: env.random_seed,
+        }
+    }
+
+    /// The value for the outside. An exhausted budget is an error whatever was made of it.
+    pub(crate) fn finish(&self, val: Val) -> Value {
+        if self.steps_left == 0 { Value::Error } else { self.value(&val) }
+    }
+
+    /// Takes `steps` from the budget; false when it is used up.
+    pub(crate) fn charge(&mut self, steps: usize) -> bool {
+        self.steps_left = self.steps_left.saturating_sub(u32::try_from(steps).unwrap_or(u32::MAX));
+        self.steps_left > 0
+    }
+
+    /// The value of an expression in a scope.
+    pub(crate) fn eval(&mut self, expr: &Expr, scope: ScopeId) -> Val {
+        if !self.charge(1) || self.depth >= DEPTH_MAX {
+            return Val::Error;
+        }
+        self.depth += 1;
+        let val = match &expr.0 {
+            Node::Literal(value) => literal(value),
+            Node::Attr(attr) => {
+                let from = if attr.absolute { self.root(scope) } else { scope };
+                self.attribute(attr.name.lower(), from, attr.absolute)
+            }
+            Node::Paren(inner) => self.eval(inner, scope),
+            Node::Chain(chain) => self.chain(chain, scope),
+            Node::Unary(op, operand) => {
+                let operand = self.eval(operand, scope);
+                ops::unary(*op, operand)
+            }
+            Node::Conditional(parts) => match self.eval(&parts[0], scope).truth() {
+                Truth::Known(true) => self.eval(&parts[1], scope),
+                Truth::Known(false) => self.eval(&parts[2], scope),
+                Truth::Unknown => Val::Undefined,
+                Truth::Wrong => Val::Error,
+            },
+            Node::Elvis(pair) => match self.eval(&pair.0, scope) {
+                Val::Undefined => self.eval(&pair.1, scope),
+                known => known,
+            },
+            Node::Select(select) => match select.kind {
+                SelectKind::My => self.own(select.name.lower(), scope),
+                SelectKind::Target => match self.other_root(scope) {
+                    Some(other) => self.own(select.name.lower(), other),
+                    None => Val::Undefined,
+                },
+                SelectKind::Other => {
+                    let base = self.eval(&select.base, scope);
+                    self.select(&base, select.name.lower())
+                }
+            },
+            Node::Index(pair) => {
+                let base = self.eval(&pair.0, scope);
+                let index = self.eval(&pair.1, scope);
+                self.index(base, index)
+            }
+            Node::List(items) => Val::List(Arc::clone(items), scope),
+            Node::Ad(ad) => Val::Ad(self.enter(ad, scope)),
+            Node::Call(call) => call.run(self, scope),
+        };
+        self.depth -= 1;
+        val
+    }
+
+    fn chain(&mut self, chain: &Chain, scope: ScopeId) -> Val {
+        let mut left = self.eval(&chain.first, scope);
+        for (op, operand) in &chain.rest {
+            left = match op {
+                BinaryOp::And | BinaryOp::Or => {
+                    // `false && …` and `true || …` are decided, and so is an error on the left.
+                    let decisive = *op == BinaryOp::Or;
+                    let truth = left.truth();
+                    match truth {
+                        Truth::Wrong => return Val::Error,
+                        Truth::Known(known) if known == decisive => return Val::Bool(decisive),
+                        Truth::Known(_) | Truth::Unknown => {}
+                    }
+                    match (self.eval(operand, scope).truth(), truth) {
+                        (Truth::Wrong, _) => return Val::Error,
+                        (Truth::Known(known), _) if known == decisive => return Val::Bool(decisive),
+                        (Truth::Known(_), Truth::Known(_)) => Val::Bool(!decisive),
+                        _ => Val::Undefined,
+                    }
+                }
+                _ => {
+                    let right = self.eval(operand, scope);
+                    ops::binary(*op, left, right)
+                }
+            };
+        }
+        left
+    }
+
+    /// An unscoped name: the innermost ad, the enclosing ones, the other root. `own_root` restricts it to the
+    /// given ad and what is special.
+    fn attribute(&mut self, name: &Arc<str>, scope: ScopeId, own_root: bool) -> Val {
+        let mut at = scope;
+        loop {
+            if let Some(val) = self.attribute_of(name, at) {
+                return val;
+            }
+            match self.parent(at) {
+                Some(parent) if !own_root => at = parent,
+                _ => break,
+            }
+        }
+        if let Some(special) = self.special(name, scope) {
+            return special;
+        }
+        match self.other_root(at) {
+            Some(other) if !own_root => self.attribute_of(name, other).unwrap_or(Val::Undefined),
+            _ => Val::Undefined,
+        }
+    }
+
+    /// Names that have a meaning when no attribute is called so.
+    fn special(&mut self, name: &str, scope: ScopeId) -> Option<Val> {
+        match name {
+            "currenttime" => Some(self.env.now_s.map_or(Val::Undefined, Val::Int)),
+            "my" | "self" => Some(Val::Ad(scope)),
+            "target" => Some(self.other_root(scope).map_or(Val::Undefined, Val::Ad)),
+            "parent" => Some(self.parent(scope).map_or(Val::Undefined, Val::Ad)),
+            "root" | "toplevel" => Some(Val::Ad(self.root(scope))),
+            _ => None,
+        }
+    }
+
+    /// An attribute of exactly this ad.
+    fn own(&mut self, name: &Arc<str>, scope: ScopeId) -> Val {
+        self.attribute_of(name, scope).unwrap_or(Val::Undefined)
+    }
+
+    /// The value of an attribute of exactly this ad, `None` if it has none.
+    pub(crate) fn attribute_of(&mut self, name: &Arc<str>, scope: ScopeId) -> Option<Val> {
+        let found = self.lookup(name, scope)?;
+        if let Node::Literal(value) = &found.0 {
+            return Some(literal(value));
+        }
+        let circular = self.active.iter().any(|(at, active)| *at == scope && active == name);
+        if circular {
+            return Some(Val::Undefined);
+        }
+        self.active.push((scope, Arc::clone(name)));
+        let val = self.eval(&found, scope);
+        self.active.pop();
+        Some(val)
+    }
+
+    /// The expression of an attribute of exactly this ad.
+    pub(crate) fn lookup(&self, name: &str, scope: ScopeId) -> Option<Cow<'e, Expr>> {
+        match scope {
+            ScopeId::MY => self.my.lookup(name),
+            ScopeId::TARGET => self.target?.lookup(name),
+            ScopeId(nested) => self.nested[(nested - ROOTS) as usize].0.get(name).cloned().map(Cow::Owned),
+        }
+    }
+
+    /// The expression an unscoped name stands for and the scope it was found in.
+    pub(crate) fn resolve(&self, name: &str, scope: ScopeId) -> Option<(Cow<'e, Expr>, ScopeId)> {
+        let mut at = scope;
+        loop {
+            if let Some(found) = self.lookup(name, at) {
+                return Some((found, at));
+            }
+            match self.parent(at) {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        let other = self.other_root(at)?;
+        Some((self.lookup(name, other)?, other))
+    }
+
+    fn parent(&self, scope: ScopeId) -> Option<ScopeId> {
+        let nested = scope.0.checked_sub(ROOTS)?;
+        Some(self.nested[nested as usize].1)
+    }
+
+    fn root(&self, scope: ScopeId) -> ScopeId {
+        let mut at = scope;
+        while let Some(parent) = self.parent(at) {
+            at = parent;
+        }
+        at
+    }
+
+    fn other_root(&self, scope: ScopeId) -> Option<ScopeId> {
+        match self.root(scope) {
+            ScopeId::MY => self.target.map(|_| ScopeId::TARGET),
+            _ => Some(ScopeId::MY),
+        }
+    }
+
+    /// The scope of an ad that stands in another one.
+    pub(crate) fn enter(&mut self, ad: &Arc<ClassAd>, parent: ScopeId) -> ScopeId {
+        let next = ScopeId(ROOTS + u32::try_from(self.nested.len()).expect("every scope costs a step"));
+        let id = *self.entered.entry((Arc::as_ptr(ad) as usize, parent)).or_insert(next);
+        if id == next {
+            self.nested.push((Arc::clone(ad), parent));
+        }
+        id
+    }
+
+    /// The ad of a scope; `None` for a root that cannot list its attributes.
+    pub(crate) fn ad(&self, scope: ScopeId) -> Option<Arc<ClassAd>> {
+        match scope {
+            ScopeId::MY => self.my.whole(),
+            ScopeId::TARGET => self.target?.whole(),
+            ScopeId(nested) => Some(Arc::clone(&self.nested[(nested - ROOTS) as usize].0)),
+        }
+    }
+
+    /// `base.name`; over a list it is done for each element.
+    fn select(&mut self, base: &Val, name: &Arc<str>) -> Val {
+        match base {
+            Val::Ad(scope) => self.attribute(name, *scope, true),
+            Val::Undefined => Val::Undefined,
+            Val::List(items, scope) => {
+                let mut values = Vec::new();
+                for item in items.iter() {
+                    let item = self.eval(item, *scope);
+                    let val = self.select(&item, name);
+                    values.push(self.value(&val));
+                }
+                self.list(values)
+            }
+            _ => Val::Error,
+        }
+    }
+
+    fn index(&mut self, base: Val, index: Val) -> Val {
+        match (base, index) {
+            (Val::Error, _) | (_, Val::Error) => Val::Error,
+            (Val::Undefined, _) | (_, Val::Undefined) => Val::Undefined,
+            (Val::List(items, scope), Val::Int(index)) => {
+                match usize::try_from(index).ok().and_then(|index| items.get(index)) {
+                    Some(item) => self.eval(item, scope),
+                    None => Val::Error,
+                }
+            }
+            (Val::Ad(scope), Val::Str(name)) => self.own(&name.to_ascii_lowercase().into(), scope),
+            _ => Val::Error,
+        }
+    }
+
+    /// The value without its scope.
+    pub(crate) fn value(&self, val: &Val) -> Value {
+        match val {
+            Val::Undefined => Value::Undefined,
+            Val::Error => Value::Error,
+            Val::Bool(b) => Value::Bool(*b),
+            Val::Int(i) => Value::Int(*i),
+            Val::Real(r) => Value::Real(*r),
+            Val::Str(text) => Value::Str(Arc::clone(text)),
+            Val::AbsTime(time) => Value::AbsTime(*time),
+            Val::RelTime(secs) => Value::RelTime(*secs),
+            Val::List(items, _) => Value::List(Arc::clone(items)),
+            Val::Ad(scope) => self.ad(*scope).map_or(Value::Undefined, Value::Ad),
+        }
+    }
+
+    /// A list of values made by a function, if it is not too long.
+    pub(crate) fn list(&mut self, values: Vec<Value>) -> Val {
+        if values.len() > LIST_MAX || !self.charge(values.len()) {
+            return Val::Error;
+        }
+        Val::List(values.into_iter().map(Expr::from).collect(), ScopeId::MY)
+    }
+
+    /// A text made by a function, if it is not too long.
+    pub(crate) fn text(&mut self, text: &str) -> Val {
+        if text.len() > TEXT_MAX || !self.charge(text.len() / 64) { Val::Error } else { Val::str(text) }
+    }
+
+    /// The value as `string()` makes it: strings bare, all else in the new syntax on one line. Not for undefined
+    /// and error, which have no text. `None` if it would be too long.
+    pub(crate) fn to_text(&mut self, val: &Val) -> Option<Arc<str>> {
+        let mut out = String::new();
+        match val {
+            Val::Str(text) => return Some(Arc::clone(text)),
+            Val::AbsTime(time) => out.push_str(&time.to_string()),
+            Val::RelTime(secs) => out.push_str(&crate::func::time::rel_time_text(*secs)),
+            other => write_value(&mut out, &self.value(other), Style::New),
+        }
+        if out.len() > TEXT_MAX || !self.charge(out.len() / 64) { None } else { Some(out.into()) }
+    }
+
+    /// The next pseudo-random number; `None` without a seed. SplitMix64: small, good enough for `random()`.
+    pub(crate) fn random(&mut self) -> Option<u64> {
+        let state = self.random_state.as_mut()?;
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = *state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        Some(mixed ^ (mixed >> 31))
+    }
+}
+
+/// A literal. A relative time written as one is a real number of seconds, as in HTCondor; `relTime(60)` is a call
+/// and gives a relative time.
+fn literal(value: &Value) -> Val {
+    match value {
+        Value::Undefined => Val::Undefined,
+        Value::Error => Val::Error,
+        Value::Bool(b) => Val::Bool(*b),
+        Value::Int(i) => Val::Int(*i),
+        Value::Real(r) => Val::Real(*r),
+        Value::Str(text) => Val::Str(Arc::clone(text)),
+        Value::AbsTime(time) => Val::AbsTime(*time),
+        Value::RelTime(secs) => Val::Real(*secs),
+        // `Expr::from` makes these other nodes.
+        Value::List(items) => Val::List(Arc::clone(items), ScopeId::MY),
+        Value::Ad(_) => Val::Error,
+    }
+}

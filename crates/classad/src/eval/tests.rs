@@ -1,0 +1,81 @@
+use super::*;
+use crate::{ClassAd, parse_expr};
+
+fn value(text: &str, ad: &str) -> String {
+    let ad = ClassAd::from_old_text(ad).expect("a good ad");
+    let expr = parse_expr(text).expect("a good expression");
+    eval(&expr, &ad, None, &Env::at_utc(1_000_000)).to_string()
+}
+
+#[test]
+fn circles_are_undefined() {
+    assert_eq!(value("A", "A = B\nB = A"), "undefined");
+    assert_eq!(value("A", "A = isUndefined(A)"), "true");
+    assert_eq!(value("N.x", "N = [ x = N.x ]"), "undefined");
+}
+
+#[test]
+fn time_comes_from_outside_only() {
+    assert_eq!(value("CurrentTime + time()", ""), "2000000");
+    let expr = parse_expr("time()").expect("a good expression");
+    assert_eq!(eval(&expr, &ClassAd::new(), None, &Env::default()), Value::Undefined);
+}
+
+#[test]
+fn hostile_expressions_end_as_errors() {
+    let mut ad = ClassAd::new();
+    for i in 0..64 {
+        ad.insert(&format!("A{i}"), parse_expr(&format!("A{} + A{}", i + 1, i + 1)).expect("it parses"));
+        ad.insert(&format!("S{i}"), parse_expr(&format!("strcat(S{0},S{0})", i + 1)).expect("it parses"));
+    }
+    ad.insert("A64", 1);
+    ad.insert("S64", "0123456789");
+    for i in 0..10_000 {
+        ad.insert(&format!("D{i}"), Expr::attribute(&format!("D{}", i + 1)));
+    }
+    ad.insert("D10000", 1);
+    for name in ["A0", "S0", "D0"] {
+        assert_eq!(eval(&Expr::attribute(name), &ad, None, &Env::default()), Value::Error, "{name}");
+    }
+}
+
+/// A scope that makes its expressions when asked, as the jobs of the master do.
+struct Made;
+
+impl Scope for Made {
+    fn lookup(&self, name: &str) -> Option<std::borrow::Cow<'_, Expr>> {
+        assert!(!name.bytes().any(|b| b.is_ascii_uppercase()), "names are asked for in lower case");
+        (name == "jobstatus").then(|| std::borrow::Cow::Owned(Expr::from(2)))
+    }
+}
+
+#[test]
+fn a_scope_may_make_its_attributes() {
+    let expr = parse_expr("JobStatus == 2 && MY.JobStatus == TARGET.X").expect("a good expression");
+    let target: ClassAd = [("x".to_owned(), Expr::from(2))].into_iter().collect();
+    assert_eq!(eval(&expr, &Made, Some(&target), &Env::default()), Value::Bool(true));
+    let whole = parse_expr("my").expect("a good expression");
+    assert_eq!(eval(&whole, &Made, None, &Env::default()), Value::Undefined);
+}
+
+#[test]
+fn long_chains_of_alternatives_are_fine() {
+    let ids: Vec<String> = (0..20_000).map(|id| format!("ClusterId == {id}")).collect();
+    assert_eq!(value(&ids.join(" || "), "ClusterId = 19999"), "true");
+}
+
+#[test]
+fn deepest_nesting_fits_a_small_stack() {
+    let work = || {
+        let deepest = format!("{}1{}", "(".repeat(380), ")".repeat(380));
+        assert_eq!(value(&deepest, ""), "1");
+        let calls = format!("{}1{}", "int(".repeat(380), ")".repeat(380));
+        assert_eq!(value(&calls, ""), "1");
+        let mut ad = ClassAd::new();
+        for i in 0..600 {
+            ad.insert(&format!("A{i}"), parse_expr(&format!("ifThenElse(true,A{},2)", i + 1)).expect("it parses"));
+        }
+        assert_eq!(eval(&Expr::attribute("A0"), &ad, None, &Env::default()), Value::Error);
+    };
+    std::thread::Builder::new().stack_size(1024 * 1024).spawn(work).expect("a thread").join().expect("it fits");
+}

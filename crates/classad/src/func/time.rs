@@ -1,0 +1,215 @@
+//! Times.
+
+use super::call::Function;
+use crate::AbsTime;
+use crate::eval::Val;
+
+pub(super) const TABLE: &[Function] = &[Function {
+    name: "time",
+    args_min: 0,
+    args_max: 0,
+    run: |args| args.machine.env.now_s.map_or(Val::Undefined, Val::Int),
+}];
+
+/// `2020-01-02T03:04:05-00:00`, local to the offset.
+pub(crate) fn abs_time_text(time: AbsTime) -> String {
+    let date = Date::of(time.secs.saturating_add(i64::from(time.offset_s)));
+    let sign = if time.offset_s > 0 { '+' } else { '-' };
+    let offset = time.offset_s.unsigned_abs() / 60;
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{sign}{:02}:{:02}",
+        date.year,
+        date.month,
+        date.day,
+        date.hour,
+        date.minute,
+        date.second,
+        offset / 60,
+        offset % 60
+    )
+}
+
+/// `[-]days+hh:mm:ss` without leading zero parts; a fraction of the seconds is kept.
+pub(crate) fn rel_time_text(secs: f64) -> String {
+    let sign = if secs < 0.0 { "-" } else { "" };
+    let secs = secs.abs();
+    let whole = secs as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
+    let rest = (whole % 60) as f64 + secs.fract();
+    let mut out = sign.to_owned();
+    if days > 0 {
+        out += &format!("{days}+");
+    }
+    if days + hours > 0 {
+        out += &format!("{hours:02}:");
+    }
+    if days + hours + minutes > 0 {
+        out += &format!("{minutes:02}:");
+    }
+    let six_digits = format!("{:.*}", if rest < 10.0 { 5 } else { 4 }, rest);
+    out += &format!("{:0>2}", six_digits.trim_end_matches('0').trim_end_matches('.'));
+    out
+}
+
+/// A date of the proleptic Gregorian calendar with the time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Date {
+    pub(super) year: i64,
+    /// From 1.
+    pub(super) month: i64,
+    /// From 1.
+    pub(super) day: i64,
+    pub(super) hour: i64,
+    pub(super) minute: i64,
+    pub(super) second: i64,
+}
+
+impl Date {
+    /// The date of seconds since the epoch.
+    pub(super) fn of(secs: i64) -> Date {
+        let (days, in_day) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+        // Years begin in March here, so that the leap day is the last one.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        Date {
+            year: year_of_era + era * 400 + i64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * shifted_month + 2) / 5 + 1,
+            hour: in_day / 3600,
+            minute: in_day / 60 % 60,
+            second: in_day % 60,
+        }
+    }
+
+    /// Seconds since the epoch; parts out of range carry over, so month 13 is January.
+    pub(super) fn secs(&self) -> i64 {
+        let months = self.month - 1;
+        let year = self.year + months.div_euclid(12);
+        let month = months.rem_euclid(12) + 1;
+        let shifted_year = if month <= 2 { year - 1 } else { year };
+        let era = shifted_year.div_euclid(400);
+        let year_of_era = shifted_year.rem_euclid(400);
+        let shifted_month = (month + 9) % 12;
+        let day_of_year = (153 * shifted_month + 2) / 5 + self.day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era * 146_097 + day_of_era - 719_468;
+        days * 86_400 + self.hour * 3600 + self.minute * 60 + self.second
+    }
+}
+
+/// A date and time as `2020-01-02T03:04:05+01:00`: any separators, time of day and offset optional, `Z` for UTC.
+/// Without an offset it is local to the given one, or to Greenwich.
+pub(crate) fn parse_abs_time(text: &str, local_s: Option<i32>) -> Option<AbsTime> {
+    let text = text.trim_end();
+    if !text.is_ascii() {
+        return None;
+    }
+    let (text, offset_s) = split_offset(text)?;
+    let mut fields = Fields { text, at: 0 };
+    let year = fields.next(4)?;
+    let month = fields.next(2)?;
+    let day = fields.next(2)?;
+    let hour = fields.next(2).unwrap_or(0);
+    let minute = fields.next(2).unwrap_or(0);
+    let second = fields.next(2).unwrap_or(0);
+    if fields.text[fields.at..].bytes().any(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let offset_s = offset_s.or(local_s).unwrap_or(0);
+    let local = Date { year, month, day, hour, minute, second };
+    Some(AbsTime { secs: local.secs() - i64::from(offset_s), offset_s })
+}
+
+/// `Z`, `+hhmm` or `+hh:mm` at the end.
+fn split_offset(text: &str) -> Option<(&str, Option<i32>)> {
+    if let Some(rest) = text.strip_suffix(['z', 'Z']) {
+        return Some((rest, Some(0)));
+    }
+    let signed = |length: usize, colon: bool| {
+        let from = text.len().checked_sub(length).filter(|from| *from > 0)?;
+        let tail = &text[from..];
+        let negative = tail.starts_with('-');
+        let has_colon = tail.as_bytes()[3] == b':';
+        let digits: String = tail.chars().filter(char::is_ascii_digit).collect();
+        if !(negative || tail.starts_with('+')) || has_colon != colon || digits.len() != 4 {
+            return None;
+        }
+        let number: i32 = digits.parse().ok()?;
+        let offset = number / 100 * 3600 + number % 100 * 60;
+        Some((&text[..from], Some(if negative { -offset } else { offset })))
+    };
+    Some(signed(6, true).or_else(|| signed(5, false)).unwrap_or((text, None)))
+}
+
+struct Fields<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Fields<'_> {
+    /// The next number of up to `width` digits, after anything that is no digit.
+    fn next(&mut self, width: usize) -> Option<i64> {
+        let rest = &self.text[self.at..];
+        let start = rest.find(|c: char| c.is_ascii_digit())?;
+        let digits = rest[start..].bytes().take(width).take_while(u8::is_ascii_digit).count();
+        self.at += start + digits;
+        rest[start..start + digits].parse().ok()
+    }
+}
+
+/// A span: `[-][days+][[hh:]mm:]ss[.fraction]` or `1d2h3m4s`, seconds.
+pub(crate) fn parse_rel_time(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, text),
+    };
+    let secs = if text.ends_with(|c: char| c.is_ascii_alphabetic()) { with_units(text) } else { with_colons(text) }?;
+    Some(if negative { -secs } else { secs })
+}
+
+fn with_units(text: &str) -> Option<f64> {
+    let mut secs = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| c.is_ascii_alphabetic())?;
+        let number: f64 = plain_number(rest[..unit_at].trim())?;
+        secs += number
+            * match rest.as_bytes()[unit_at].to_ascii_lowercase() {
+                b'd' => 86_400.0,
+                b'h' => 3600.0,
+                b'm' => 60.0,
+                b's' => 1.0,
+                _ => return None,
+            };
+        rest = rest[unit_at + 1..].trim_start();
+    }
+    Some(secs)
+}
+
+fn with_colons(text: &str) -> Option<f64> {
+    let (days, clock) = match text.split_once('+') {
+        Some((days, clock)) => (plain_number(days)?, clock),
+        None => (0.0, text),
+    };
+    let mut parts = clock.rsplit(':');
+    let seconds = plain_number(parts.next()?)?;
+    let minutes = parts.next().map_or(Some(0.0), plain_number)?;
+    let hours = parts.next().map_or(Some(0.0), plain_number)?;
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(days * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds)
+}
+
+/// Digits and at most one point.
+fn plain_number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if plain { text.parse().ok() } else { None }
+}
