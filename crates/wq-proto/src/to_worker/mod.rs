@@ -7,6 +7,8 @@ mod encode;
 mod fields;
 mod message;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use encode::{EncodeError, NameFault};
 pub use fields::{FileFlags, FileMode, TaskId, ThirdPartyKind};
