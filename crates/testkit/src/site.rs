@@ -155,13 +155,12 @@ impl Site {
     /// The command line of the master, as [`Site::start_master`] uses it; for tests of its refusals.
     pub fn master_command(&self) -> Command {
         let log = append(&self.log("master"));
-        let mut command = Command::new(bin("alien_work_queue"));
+        let mut command = without_settings(bin("alien_work_queue"));
         command
             .current_dir(self.home())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("second handle of a file"))
             .stderr(log)
-            .env_remove("AWQ_WORKDIR")
             .arg("--work-dir")
             .arg(self.work_dir())
             .arg("--state-dir")
@@ -235,7 +234,7 @@ impl Site {
     /// The command that [`Site::condor`] runs, for tests that need to change it or to start many at once.
     #[track_caller]
     pub fn condor_command<A: AsRef<OsStr>>(&self, program: &str, args: &[A]) -> Command {
-        let mut command = Command::new(bin(program));
+        let mut command = without_settings(bin(program));
         command.args(args).current_dir(self.home()).env("AWQ_WORKDIR", self.work_dir());
         command
     }
@@ -339,6 +338,15 @@ impl Drop for Site {
             eprintln!("{}", self.logs());
         }
     }
+}
+
+/// A command that does not see the settings of whoever runs the tests: options are variables too (decisions D13).
+fn without_settings(program: PathBuf) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWQ_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn append(path: &Path) -> File {
