@@ -23,8 +23,8 @@ pub const HANDSHAKE_LINE_MAX: usize = 1024;
 /// Bytes a peer's challenge may have.
 const CHALLENGE_MAX: usize = 1000;
 
-/// The shared password. Never printed.
-#[derive(Clone, PartialEq, Eq)]
+/// The shared password. Never printed, and compared only through its answers.
+#[derive(Clone)]
 pub struct Password(Box<[u8]>);
 
 impl Password {
@@ -411,7 +411,8 @@ mod tests {
     #[test]
     fn the_password_is_not_printed() {
         assert!(!format!("{:?}", master()).contains("s3cret"));
-        assert_eq!(Password::from_file_content(b"a\0b"), Password::from_file_content(b"a"));
+        let [cut, whole] = [&b"a\0b"[..], b"a"].map(|content| Password::from_file_content(content).answer(b"x"));
+        assert_eq!(cut, whole);
         assert!(Password::from_file_content(b"\0").is_empty());
     }
 

@@ -11,13 +11,14 @@ use std::borrow::Cow;
 /// The C encoder is wrong for bytes ≥ 0x80 (`%FFFFFFC3`) and < 0x10 (`% A`); all C decoders take the two digits we write
 /// (observed with UTF-8 names on 6, 8, 9 and 11).
 pub fn encode_name(name: &[u8], out: &mut BytesMut) {
-    for &byte in name {
-        if is_plain(byte) {
-            out.put_u8(byte);
-        } else {
-            out.put_slice(&[b'%', hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
+    let mut rest = name;
+    while let Some(at) = rest.iter().position(|byte| !is_plain(*byte)) {
+        let byte = rest[at];
+        out.put_slice(&rest[..at]);
+        out.put_slice(&[b'%', hex_digit(byte >> 4), hex_digit(byte & 15)]);
+        rest = &rest[at + 1..];
     }
+    out.put_slice(rest);
 }
 
 /// The name behind an encoded one; borrows when nothing is encoded.
