@@ -1,1 +1,17 @@
-//! The shell around `wq-core`.
+//! The shell around `wq-core`: it turns sockets, timers, files and signals into inputs of the master and carries out
+//! its effects. No policy lives here.
+//!
+//! Start reading at `start` (the order in which things come up), then `driver` (the one place where the core is
+//! called). `links` is the worker port, `control` the socket of the `condor_*` programs, `outputs`, `prepare` and
+//! `blobs` the files of jobs, `record_keeper` and `event_logs` the two threads that write for ever.
+
+mod blobs;
+mod clock;
+mod limits;
+mod lock;
+mod logging;
+pub mod options;
+mod outputs;
+mod places;
+mod pool;
+mod prepare;

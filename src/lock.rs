@@ -1,0 +1,147 @@
+//! Lock files: at most one master on a work dir and on a state dir (promise P8).
+//!
+//! The lock is a `flock` on the file `lock`; the text inside only says who holds it. It ends with the process, however
+//! that ends, so nothing stale is ever left.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use nix::sys::stat::Mode;
+
+/// Name of the lock file in both folders.
+pub(crate) const LOCK_NAME: &str = "lock";
+
+/// Longest text of a lock file that is read, bytes.
+const HOLDER_MAX: u64 = 512;
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    /// Another master works there.
+    #[error("another alien_work_queue works in {}: {holder}", folder.display())]
+    Held {
+        /// Where.
+        folder: PathBuf,
+        /// `pid 7 on host since time`, as the holder wrote it.
+        holder: String,
+    },
+    /// The file cannot be opened or locked.
+    #[error("cannot lock {}", folder.join(LOCK_NAME).display())]
+    Broken {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+}
+
+/// A lock that is held as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: Flock<File>,
+}
+
+/// Refuses if somebody holds the lock of this folder; makes and writes nothing.
+///
+/// # Errors
+/// [`LockError`].
+pub(crate) fn probe(folder: &Path) -> Result<(), LockError> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let file = match nix::fcntl::open(&folder.join(LOCK_NAME), flags, Mode::empty()) {
+        Ok(file) => file,
+        // No folder, no file, a symlink: what is wrong with them is said when the place is taken.
+        Err(_) => return Ok(()),
+    };
+    lock(folder, file).map(drop)
+}
+
+/// Takes the lock of the folder that is open as `dir` and writes who we are.
+///
+/// # Errors
+/// [`LockError`].
+pub(crate) fn take(folder: &Path, dir: &OwnedFd, who: &str) -> Result<Lock, LockError> {
+    let broken = |source| LockError::Broken { folder: folder.to_owned(), source };
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let file = openat(dir.as_fd(), LOCK_NAME, flags, Mode::from_bits_truncate(0o600)).map_err(broken)?;
+    let mut file = lock(folder, file)?;
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}"));
+    // On a full disk the lock still counts; it only cannot say whose it is.
+    if let Err(error) = written {
+        tracing::warn!(folder = %folder.display(), %error, "cannot write the holder into the lock file");
+    }
+    Ok(Lock { file })
+}
+
+/// `pid 7 on host since 2026-11-21T19:42:20Z`.
+pub(crate) fn who(host: &str) -> String {
+    let since = jiff::Timestamp::now();
+    format!("pid {} on {host} since {since:.0}", std::process::id())
+}
+
+fn lock(folder: &Path, file: OwnedFd) -> Result<Flock<File>, LockError> {
+    match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((file, Errno::EWOULDBLOCK)) => {
+            let mut holder = String::new();
+            let readable = file.take(HOLDER_MAX).read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+            let holder = if readable { holder.trim().to_owned() } else { "it did not say who it is".to_owned() };
+            Err(LockError::Held { folder: folder.to_owned(), holder })
+        }
+        Err((_, source)) => Err(LockError::Broken { folder: folder.to_owned(), source }),
+    }
+}
+
+impl Lock {
+    /// The locked file, for a process that takes over.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_second_master_is_refused_at_once_and_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OwnedFd::from(File::open(dir.path()).unwrap());
+        let held = take(dir.path(), &folder, "pid 7 on here since now").unwrap();
+        let before = std::fs::metadata(dir.path().join(LOCK_NAME)).unwrap();
+        let begin = Instant::now();
+        for refused in [probe(dir.path()), take(dir.path(), &folder, "me").map(drop)] {
+            let text = refused.unwrap_err().to_string();
+            assert!(text.ends_with(": pid 7 on here since now"), "{text}");
+        }
+        assert!(begin.elapsed() < Duration::from_millis(100));
+        assert_eq!(
+            before.modified().unwrap(),
+            std::fs::metadata(dir.path().join(LOCK_NAME)).unwrap().modified().unwrap()
+        );
+        drop(held);
+        probe(dir.path()).unwrap();
+        take(dir.path(), &folder, &who("here")).unwrap();
+        let text = std::fs::read_to_string(dir.path().join(LOCK_NAME)).unwrap();
+        assert!(text.starts_with(&format!("pid {} on here since 2", std::process::id())), "{text}");
+    }
+
+    #[test]
+    fn a_symlink_is_no_lock_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/null", dir.path().join(LOCK_NAME)).unwrap();
+        let folder = OwnedFd::from(File::open(dir.path()).unwrap());
+        assert!(matches!(take(dir.path(), &folder, "me"), Err(LockError::Broken { source: Errno::ELOOP, .. })));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_free() {
+        probe(Path::new("/no/such/folder")).unwrap();
+    }
+}

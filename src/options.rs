@@ -1,0 +1,439 @@
+//! Options of the master: command line, environment and configuration file in one table.
+//!
+//! An option `--x-y` is also the variable `AWQ_X_Y` and the key `x_y` of the TOML file, in this order of weight
+//! (decision D13); the work dir alone is the variable `AWQ_WORKDIR`. A key may also stand in a table: `fsync` under
+//! `[outputs]` is `outputs_fsync`. A new option is one field of [`Settings`] and, where it has a default, one line in
+//! [`Settings::resolve`].
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::BoolishValueParser;
+use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// The port of the original.
+pub const DEFAULT_PORT: u16 = 9094;
+/// The work dir of the original.
+pub const DEFAULT_WORK_DIR: &str = "/tmp/awq";
+
+/// What the user said, wherever: nothing is filled in yet.
+#[derive(Debug, Clone, Default, PartialEq, Parser, Serialize, Deserialize)]
+#[command(
+    name = "alien_work_queue",
+    version,
+    about = "A Work Queue master that HTCondor clients drive: runs their jobs on CCTools workers and foremen",
+    after_help = "Every option --x-y is also the variable AWQ_X_Y and the key x_y of the configuration file; the \
+                  command line wins over the environment, the environment over the file. SIGINT and SIGTERM stop the \
+                  service within 10 s (exit 0), a second one at once (130 or 143)."
+)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Program that is sent with every job and starts it: `./wrapper.sh ./agent.sh …`
+    #[arg(long, env = "AWQ_JOB_WRAPPER", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_wrapper: Option<PathBuf>,
+
+    /// Folder of the doors: socket, lock, drain file [default: /tmp/awq]
+    #[arg(long, env = "AWQ_WORKDIR", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_dir: Option<PathBuf>,
+
+    /// Folder of the durable state: journal and spool [default: WORK_DIR/state, or
+    /// ~/.local/state/alien-workqueue (root: /var/lib/alien-workqueue) with the default work dir]
+    #[arg(long, env = "AWQ_STATE_DIR", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Catalog server to report to
+    #[arg(long, env = "AWQ_CATALOG_HOST", value_name = "HOST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog_host: Option<String>,
+
+    /// Port of the catalog server [default: 9097]
+    #[arg(long, env = "AWQ_CATALOG_PORT", value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog_port: Option<u16>,
+
+    /// Name under which workers find this master [default: alien_jobs]
+    #[arg(long, env = "AWQ_PROJECT_NAME", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
+
+    /// Port for workers and foremen, 0 = any free one [default: 9094]
+    #[arg(long, env = "AWQ_PORT", value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+
+    /// Address to listen on; `*` for all [default: all with a password, else loopback]
+    #[arg(long, env = "AWQ_BIND", value_name = "ADDRESS", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<Vec<String>>,
+
+    /// File with the password that workers must know; its bytes count, also a final newline
+    #[arg(long, env = "AWQ_PASSWORD_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+
+    /// Allow other addresses than loopback without a password
+    #[arg(long, env = "AWQ_INSECURE", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure: Option<bool>,
+
+    /// Configuration file (TOML)
+    #[arg(long, env = "AWQ_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,alien_workqueue::links=debug`
+    /// [default: info]
+    #[arg(long, env = "AWQ_LOG_LEVEL", value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+
+    /// How log lines look [default: text]
+    #[arg(long, env = "AWQ_LOG_FORMAT", value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+
+    /// Group whose members may look at the queue: the work dir becomes 0750, the socket 0660
+    #[arg(long, env = "AWQ_GROUP", value_name = "GROUP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+
+    /// Users who may act on everybody's jobs, besides root
+    #[arg(long, env = "AWQ_SUPERUSERS", value_name = "NAMES", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superusers: Option<Vec<String>>,
+
+    /// Wait until delivered outputs are on disk before a job counts as ended [default: false]
+    #[arg(long, env = "AWQ_OUTPUTS_FSYNC", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs_fsync: Option<bool>,
+
+    /// Largest submission, in MiB [default: 1024]
+    #[arg(long, env = "AWQ_SUBMISSION_MAX_MB", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission_max_mb: Option<u64>,
+
+    /// Connections that have not yet introduced themselves; beyond, the oldest is closed [default: 4096]
+    #[arg(long, env = "AWQ_STRANGERS_MAX", value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strangers_max: Option<usize>,
+
+    /// Answer AliEn's own two counting commands with one line a job [default: true]
+    #[arg(long, env = "AWQ_COMPAT_ALIEN_COUNT_LINES", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compat_alien_count_lines: Option<bool>,
+
+    /// Let condor_submit print HTCondor's hint about condor_watch_q [default: true]
+    #[arg(long, env = "AWQ_COMPAT_SUBMIT_HINT", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compat_submit_hint: Option<bool>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For eyes.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Complete settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The job wrapper, if there is one.
+    pub job_wrapper: Option<PathBuf>,
+    /// Folder of the doors.
+    pub work_dir: PathBuf,
+    /// Folder of the durable state.
+    pub state_dir: PathBuf,
+    /// Catalog server, if the master shall report to one.
+    pub catalog_host: Option<String>,
+    /// Its port.
+    pub catalog_port: u16,
+    /// The name that workers look for.
+    pub project_name: String,
+    /// Port for workers, 0 = any.
+    pub port: u16,
+    /// Addresses as given; empty = the default.
+    pub bind: Vec<String>,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// Other addresses than loopback are allowed without a password.
+    pub insecure: bool,
+    /// Filter of the log.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Group that may look.
+    pub group: Option<String>,
+    /// Users with root's rights over jobs.
+    pub superusers: Vec<String>,
+    /// Outputs are synced before a job ends.
+    pub outputs_fsync: bool,
+    /// Largest submission, bytes.
+    pub submission_max: u64,
+    /// Most connections that have not introduced themselves.
+    pub strangers_max: usize,
+    /// Decision D61.
+    pub alien_count_lines: bool,
+    /// Decision D63.
+    pub submit_hint: bool,
+}
+
+/// Why the options make no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line of the file is wrong.
+    #[error("{path}:{line}: {problem}", path = path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Neither a state dir nor a home is known.
+    #[error("no place for the durable state is known: give --state-dir, or set HOME")]
+    NoStateDir,
+}
+
+/// Facts about the caller on which defaults depend.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Effective user id 0.
+    pub root: bool,
+    /// `XDG_STATE_HOME`.
+    pub xdg_state_home: Option<PathBuf>,
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn current() -> Surroundings {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        Surroundings {
+            root: nix::unistd::geteuid().is_root(),
+            xdg_state_home: absolute("XDG_STATE_HOME"),
+            home: absolute("HOME"),
+        }
+    }
+}
+
+impl Settings {
+    /// Adds what the configuration file says where command line and environment are silent.
+    ///
+    /// # Errors
+    /// [`OptionsError::Unreadable`] and [`OptionsError::Line`].
+    pub fn with_file(self) -> Result<Settings, OptionsError> {
+        let Some(path) = self.config.clone() else { return Ok(self) };
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| OptionsError::Unreadable { path: path.clone(), source })?;
+        let mut table = read_table(&path, &text)?;
+        let said = toml::Table::try_from(&self).expect("settings are plain data");
+        table.extend(said);
+        let merged: Settings = table.try_into().expect("each entry was read as a setting before");
+        Ok(Settings { config: Some(path), ..merged })
+    }
+
+    /// Fills in the defaults.
+    ///
+    /// # Errors
+    /// [`OptionsError::NoStateDir`].
+    pub fn resolve(self, surroundings: &Surroundings) -> Result<Options, OptionsError> {
+        let state_dir = match (self.state_dir, &self.work_dir) {
+            (Some(dir), _) => dir,
+            (None, Some(work_dir)) => work_dir.join("state"),
+            (None, None) => default_state_dir(surroundings).ok_or(OptionsError::NoStateDir)?,
+        };
+        Ok(Options {
+            job_wrapper: self.job_wrapper,
+            work_dir: self.work_dir.unwrap_or_else(|| DEFAULT_WORK_DIR.into()),
+            state_dir,
+            catalog_host: self.catalog_host,
+            catalog_port: self.catalog_port.unwrap_or(9097),
+            project_name: self.project_name.unwrap_or_else(|| "alien_jobs".into()),
+            port: self.port.unwrap_or(DEFAULT_PORT),
+            bind: self.bind.unwrap_or_default(),
+            password_file: self.password_file,
+            insecure: self.insecure.unwrap_or(false),
+            log_level: self.log_level.unwrap_or_else(|| "info".into()),
+            log_format: self.log_format.unwrap_or_default(),
+            group: self.group,
+            superusers: self.superusers.unwrap_or_default(),
+            outputs_fsync: self.outputs_fsync.unwrap_or(false),
+            submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
+            strangers_max: self.strangers_max.unwrap_or(4096).max(1),
+            alien_count_lines: self.compat_alien_count_lines.unwrap_or(true),
+            submit_hint: self.compat_submit_hint.unwrap_or(true),
+        })
+    }
+}
+
+/// `/tmp` is emptied by reboots and cleaners, so the state of the default work dir lives elsewhere (decision D1).
+fn default_state_dir(surroundings: &Surroundings) -> Option<PathBuf> {
+    if surroundings.root {
+        return Some("/var/lib/alien-workqueue".into());
+    }
+    let base = surroundings.xdg_state_home.clone();
+    let base = base.or_else(|| surroundings.home.as_ref().map(|home| home.join(".local/state")))?;
+    Some(base.join("alien-workqueue"))
+}
+
+/// The file as one flat table of known keys with values of the right kind.
+fn read_table(path: &Path, text: &str) -> Result<toml::Table, OptionsError> {
+    let line = |offset: usize| text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
+    let problem = |line, problem: &str| OptionsError::Line {
+        path: path.to_owned(),
+        line,
+        problem: problem.trim().replace('\n', ", "),
+    };
+    let parsed = toml::de::DeTable::parse(text)
+        .map_err(|error| problem(line(error.span().map_or(0, |span| span.start)), error.message()))?;
+    let mut entries = Vec::new();
+    flatten(parsed.get_ref(), "", &mut entries);
+    entries.sort_by_key(|(_, offset, _)| *offset);
+    let mut table = toml::Table::new();
+    for (key, offset, value) in entries {
+        let one = toml::Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(error) = one.try_into::<Settings>() {
+            return Err(problem(line(offset), error.message()));
+        }
+        if table.insert(key.clone(), value).is_some() {
+            return Err(problem(line(offset), &format!("{key} is given twice")));
+        }
+    }
+    Ok(table)
+}
+
+/// Keys of tables get the table's name in front; with each entry goes its place in the text.
+fn flatten(table: &toml::de::DeTable<'_>, prefix: &str, entries: &mut Vec<(String, usize, toml::Value)>) {
+    for (key, value) in table.iter() {
+        let name = format!("{prefix}{}", key.get_ref());
+        match value.get_ref() {
+            toml::de::DeValue::Table(inner) => flatten(inner, &format!("{name}_"), entries),
+            other => entries.push((name, key.span().start, plain(other))),
+        }
+    }
+}
+
+fn plain(value: &toml::de::DeValue<'_>) -> toml::Value {
+    use toml::de::DeValue;
+    match value {
+        DeValue::String(text) => toml::Value::String(text.clone().into_owned()),
+        // A number too long for 64 bits is no valid setting; as text it is refused with its own words.
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| toml::Value::String(number.as_str().to_owned()), toml::Value::Integer),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or_else(|_| toml::Value::String(number.as_str().to_owned()), toml::Value::Float)
+        }
+        DeValue::Boolean(value) => toml::Value::Boolean(*value),
+        DeValue::Datetime(time) => toml::Value::Datetime(*time),
+        DeValue::Array(items) => toml::Value::Array(items.iter().map(|item| plain(item.get_ref())).collect()),
+        DeValue::Table(inner) => {
+            let pairs = inner.iter().map(|(key, value)| (key.get_ref().clone().into_owned(), plain(value.get_ref())));
+            toml::Value::Table(pairs.collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(args: &[&str]) -> Settings {
+        Settings::try_parse_from(std::iter::once(&"alien_work_queue").chain(args)).unwrap()
+    }
+
+    fn file(text: &str) -> Result<toml::Table, String> {
+        read_table(Path::new("awq.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_table_of_options_is_consistent() {
+        use clap::CommandFactory;
+        Settings::command().debug_assert();
+        // Option, variable and key follow one rule, with the one exception that the original made.
+        for arg in Settings::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
+            let name = arg.get_long().unwrap();
+            let wanted = match name {
+                "work-dir" => "AWQ_WORKDIR".to_owned(),
+                _ => format!("AWQ_{}", name.to_uppercase().replace('-', "_")),
+            };
+            assert_eq!(arg.get_env().unwrap().to_str(), Some(wanted.as_str()));
+            assert_eq!(arg.get_id().as_str(), name.replace('-', "_"));
+            assert!(arg.get_help().is_some(), "{name} has no help");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("awq.toml");
+        std::fs::write(&path, "port = 1\ncatalog_port = 2\n[outputs]\nfsync = true\n").unwrap();
+        let got = settings(&["--port", "7", "--config", path.to_str().unwrap()]).with_file().unwrap();
+        let got = got.resolve(&Surroundings { root: true, ..Surroundings::default() }).unwrap();
+        assert_eq!((got.port, got.catalog_port, got.outputs_fsync), (7, 2, true));
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_line() {
+        assert_eq!(
+            file("port = 1\n\nprot = 2\n").unwrap_err().split(',').next(),
+            Some("awq.toml:3: unknown field `prot`")
+        );
+        assert!(
+            file("port = \"x\"\n").unwrap_err().starts_with("awq.toml:1: invalid type: string \"x\", expected u16")
+        );
+        assert!(file("port = 70000\n").unwrap_err().starts_with("awq.toml:1: "));
+        assert!(file("a = 1\nb =\n").unwrap_err().starts_with("awq.toml:2: "));
+        assert!(
+            file("[compat]\n\nno_such = 1\n").unwrap_err().starts_with("awq.toml:3: unknown field `compat_no_such`")
+        );
+        assert_eq!(
+            file("outputs_fsync = true\n[outputs]\nfsync = true\n").unwrap_err(),
+            "awq.toml:3: outputs_fsync is given twice"
+        );
+        assert!(file("config = \"/x\"\n").is_err());
+    }
+
+    #[test]
+    fn the_state_dir_follows_decision_d1() {
+        let home = |root| Surroundings { root, xdg_state_home: None, home: Some("/home/alice".into()) };
+        let state = |args: &[&str], around: &Surroundings| settings(args).resolve(around).map(|o| o.state_dir).ok();
+        // Settings of the environment of this test would be seen; none is set in the gate.
+        assert_eq!(state(&["--work-dir", "/w"], &home(false)), Some("/w/state".into()));
+        assert_eq!(state(&["--work-dir", "/w", "--state-dir", "/s"], &home(false)), Some("/s".into()));
+        if std::env::var_os("AWQ_WORKDIR").is_none() {
+            assert_eq!(state(&[], &home(false)), Some("/home/alice/.local/state/alien-workqueue".into()));
+            assert_eq!(state(&[], &home(true)), Some("/var/lib/alien-workqueue".into()));
+            let xdg = Surroundings { xdg_state_home: Some("/x".into()), ..home(false) };
+            assert_eq!(state(&[], &xdg), Some("/x/alien-workqueue".into()));
+            assert_eq!(state(&[], &Surroundings::default()), None);
+        }
+    }
+
+    #[test]
+    fn flags_take_words() {
+        assert_eq!(settings(&["--insecure"]).insecure, Some(true));
+        assert_eq!(settings(&["--insecure=no"]).insecure, Some(false));
+        assert_eq!(settings(&["--bind", "127.0.0.1,::1"]).bind.unwrap().len(), 2);
+    }
+}

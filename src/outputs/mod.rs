@@ -1,0 +1,14 @@
+//! Outputs of jobs on their way to their places: whole or not at all (requirement R-23, decision D35).
+//!
+//! What arrives is kept under a temporary name in the folder of its target and renamed at delivery. Small files are
+//! kept in memory until then, so that an ordinary job costs one visit to the disk. Everything here blocks and runs in
+//! the pool, except [`Outputs::keep`] and [`Outputs::make_dir`].
+
+mod deliver;
+mod leftovers;
+mod part;
+mod registry;
+mod trouble;
+
+pub(crate) use registry::{Outputs, SinkFile};
+pub(crate) use trouble::{Words, errno};

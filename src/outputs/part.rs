@@ -1,0 +1,149 @@
+//! One output of an attempt until it is delivered: a file or a folder, in memory or under its temporary name.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+/// A file that is kept in memory.
+#[derive(Debug)]
+struct Kept {
+    mode: u32,
+    bytes: Vec<u8>,
+}
+
+/// One output.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Its temporary name.
+    pub(super) temp: PathBuf,
+    /// The file, when it is one and still in memory.
+    single: Option<Kept>,
+    /// Folders still to be made below `temp` (`""` = itself), parents before children, with their modes.
+    dirs: BTreeMap<String, u32>,
+    /// Files below `temp` that are still in memory.
+    inside: BTreeMap<String, Kept>,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+}
+
+impl Part {
+    /// An output for `target`; its temporary name stands beside the target, or inside if that is a folder already, so
+    /// that the later rename never leaves the file system.
+    pub(super) fn new(target: &Path, name: &str) -> Part {
+        let folder = if target.is_dir() { target } else { target.parent().unwrap_or(target) };
+        Part { temp: folder.join(name), single: None, dirs: BTreeMap::new(), inside: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// Whether it is a folder.
+    pub(super) fn is_folder(&self) -> bool {
+        !self.dirs.is_empty() || !self.inside.is_empty() || is_real_dir(&self.temp)
+    }
+
+    /// Bytes in memory.
+    pub(super) fn held(&self) -> usize {
+        self.single.iter().chain(self.inside.values()).map(|kept| kept.bytes.len()).sum()
+    }
+
+    /// Keeps a whole file in memory.
+    pub(super) fn keep(&mut self, inside: Option<&str>, mode: u32, bytes: Vec<u8>) {
+        self.bytes += bytes.len() as u64;
+        let kept = Kept { mode, bytes };
+        match inside {
+            None => self.single = Some(kept),
+            Some(path) => {
+                self.inside.insert(path.to_owned(), kept);
+            }
+        }
+    }
+
+    /// Notes a folder to make.
+    pub(super) fn make_dir(&mut self, inside: Option<&str>, mode: u32) {
+        // The owner must be able to fill it and to move it away.
+        self.dirs.insert(inside.unwrap_or("").to_owned(), mode | 0o700);
+    }
+
+    /// Creates the temporary file for a body that is too large to keep.
+    pub(super) fn create(&mut self, inside: Option<&str>, mode: u32) -> io::Result<File> {
+        self.write_dirs()?;
+        create_file(&self.place(inside), mode)
+    }
+
+    /// Brings everything to its temporary name.
+    pub(super) fn write_out(&mut self, sync: bool) -> io::Result<()> {
+        self.write_dirs()?;
+        if let Some(kept) = &self.single {
+            write_file(&self.temp, kept, sync)?;
+            self.single = None;
+        }
+        while let Some((path, kept)) = self.inside.first_key_value() {
+            write_file(&self.temp.join(path), kept, sync)?;
+            self.inside.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Removes what stands under the temporary name.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        remove_any(&self.temp)
+    }
+
+    fn place(&self, inside: Option<&str>) -> PathBuf {
+        inside.map_or_else(|| self.temp.clone(), |path| self.temp.join(path))
+    }
+
+    fn write_dirs(&mut self) -> io::Result<()> {
+        while let Some((path, mode)) = self.dirs.first_key_value() {
+            let place = if path.is_empty() { self.temp.clone() } else { self.temp.join(path) };
+            match std::fs::DirBuilder::new().mode(0o700).create(&place) {
+                Ok(()) => std::fs::set_permissions(&place, Permissions::from_mode(*mode))?,
+                // The same output fetched a second time.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_real_dir(&place) => {}
+                Err(error) => return Err(error),
+            }
+            self.dirs.pop_first();
+        }
+        Ok(())
+    }
+}
+
+/// A new file that nobody else can have opened or pointed elsewhere, with exactly this mode whatever our umask is.
+pub(super) fn create_file(path: &Path, mode: u32) -> io::Result<File> {
+    let open = || {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+    };
+    let file = match open() {
+        // Ours, from an earlier try of the same output.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(path)?;
+            open()?
+        }
+        other => other?,
+    };
+    if mode != 0o600 {
+        file.set_permissions(Permissions::from_mode(mode))?;
+    }
+    Ok(file)
+}
+
+fn write_file(path: &Path, kept: &Kept, sync: bool) -> io::Result<()> {
+    let mut file = create_file(path, kept.mode)?;
+    file.write_all(&kept.bytes)?;
+    if sync { file.sync_all() } else { Ok(()) }
+}
+
+/// Removes a file or a whole folder, without following a symlink; one that is not there is fine.
+pub(super) fn remove_any(path: &Path) -> io::Result<()> {
+    let removed = if is_real_dir(path) { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+pub(super) fn is_real_dir(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
+}

@@ -1,0 +1,167 @@
+//! All attempts that have outputs under way.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use dashmap::DashMap;
+use nix::errno::Errno;
+use wq_core::{AttemptId, OutputPart, Trouble};
+
+use super::leftovers::{Leftovers, PREFIX, SUFFIX};
+use super::part::Part;
+use super::trouble::{Words, errno};
+
+/// A body up to this length, bytes, is kept in memory until delivery.
+const KEEP_MAX: u64 = 64 << 10;
+
+/// All kept bodies together, bytes.
+const HELD_MAX: usize = 64 << 20;
+
+/// The outputs of one attempt.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// Nothing may be made any more.
+    pub(super) abandoned: bool,
+    pub(super) parts: BTreeMap<u16, Part>,
+    /// Outputs whose temporary name is on the list of leftovers.
+    noted: HashSet<u16>,
+}
+
+/// A temporary file that is being written.
+#[derive(Debug)]
+pub(crate) struct SinkFile {
+    file: File,
+    target: PathBuf,
+}
+
+/// The outputs of all attempts; shared between the driver and the pool.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    pub(super) words: Words,
+    pub(super) sync: bool,
+    nonce: String,
+    held: AtomicUsize,
+    // Each attempt has its own lock: what belongs to one is done in order, others are not delayed.
+    attempts: DashMap<AttemptId, Arc<Mutex<Attempt>>>,
+    leftovers: Mutex<Leftovers>,
+}
+
+impl Outputs {
+    /// `nonce` makes the temporary names of this run its own; `list` is the file that remembers them.
+    ///
+    /// # Errors
+    /// The list cannot be read or written.
+    pub(crate) fn new(words: Words, nonce: String, list: &Path, sync: bool) -> io::Result<Outputs> {
+        let leftovers = Mutex::new(Leftovers::clear(list)?);
+        Ok(Outputs { words, sync, nonce, held: AtomicUsize::new(0), attempts: DashMap::new(), leftovers })
+    }
+
+    /// Whether a body of this length shall be kept.
+    pub(crate) fn keeps(&self, len: u64) -> bool {
+        len <= KEEP_MAX && self.held.load(Ordering::Relaxed) < HELD_MAX
+    }
+
+    /// Keeps a whole body until delivery. Does not block.
+    pub(crate) fn keep(&self, part: &OutputPart, bytes: Vec<u8>) {
+        self.held.fetch_add(bytes.len(), Ordering::Relaxed);
+        let size = bytes.len();
+        let kept = self.with_part(part, |slot| slot.keep(part.inside.as_deref(), part.mode, bytes));
+        if kept.is_none() {
+            self.held.fetch_sub(size, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a folder of an output. Does not block.
+    pub(crate) fn make_dir(&self, part: &OutputPart) {
+        self.with_part(part, |slot| slot.make_dir(part.inside.as_deref(), part.mode));
+    }
+
+    /// Creates the temporary file for a body.
+    ///
+    /// # Errors
+    /// What the job is held with.
+    pub(crate) fn create(&self, part: &OutputPart) -> Result<SinkFile, Trouble> {
+        let target = PathBuf::from(&part.target);
+        let failed = |error: io::Error| self.words.output(&target, errno(&error));
+        let attempt = self.attempt(part.attempt);
+        let mut attempt = attempt.lock().expect("no panic under this lock");
+        if attempt.abandoned {
+            return Err(self.words.output(&target, Errno::ECANCELED));
+        }
+        let temp_name = self.temp_name(part.attempt, part.output);
+        let slot = attempt.parts.entry(part.output).or_insert_with(|| Part::new(&target, &temp_name));
+        let temp = slot.temp.clone();
+        if attempt.noted.insert(part.output) {
+            let mut leftovers = self.leftovers.lock().expect("no panic under this lock");
+            leftovers.note(&temp).map_err(failed)?;
+        }
+        let slot = attempt.parts.get_mut(&part.output).expect("made above");
+        let file = slot.create(part.inside.as_deref(), part.mode).map_err(failed)?;
+        Ok(SinkFile { file, target })
+    }
+
+    /// Appends to a temporary file.
+    ///
+    /// # Errors
+    /// What the job is held with.
+    pub(crate) fn write(&self, sink: &mut SinkFile, bytes: &[u8]) -> Result<(), Trouble> {
+        sink.file.write_all(bytes).map_err(|error| self.words.output(&sink.target, errno(&error)))
+    }
+
+    /// The body is whole.
+    ///
+    /// # Errors
+    /// What the job is held with.
+    pub(crate) fn close(&self, part: &OutputPart, sink: SinkFile, bytes: u64) -> Result<(), Trouble> {
+        if self.sync {
+            sink.file.sync_all().map_err(|error| self.words.output(&sink.target, errno(&error)))?;
+        }
+        self.with_part(part, |slot| slot.bytes += bytes);
+        Ok(())
+    }
+
+    /// Removes everything of an attempt that is not delivered.
+    pub(crate) fn abandon(&self, id: AttemptId) {
+        let Some((_, attempt)) = self.attempts.remove(&id) else { return };
+        let mut attempt = attempt.lock().expect("no panic under this lock");
+        attempt.abandoned = true;
+        for part in std::mem::take(&mut attempt.parts).into_values() {
+            self.held.fetch_sub(part.held(), Ordering::Relaxed);
+            if let Err(error) = part.remove() {
+                tracing::warn!(path = %part.temp.display(), %error, "a temporary file cannot be removed");
+            }
+        }
+        let noted = std::mem::take(&mut attempt.noted).len();
+        self.leftovers.lock().expect("no panic under this lock").gone(noted);
+    }
+
+    pub(super) fn attempt(&self, id: AttemptId) -> Arc<Mutex<Attempt>> {
+        Arc::clone(&self.attempts.entry(id).or_default())
+    }
+
+    /// Writes a part out and corrects the sum of what is held.
+    pub(super) fn write_out(&self, part: &mut Part) -> io::Result<()> {
+        let before = part.held();
+        let result = part.write_out(self.sync);
+        self.held.fetch_sub(before - part.held(), Ordering::Relaxed);
+        result
+    }
+
+    pub(super) fn temp_name(&self, attempt: AttemptId, output: u16) -> String {
+        format!("{PREFIX}{}-{attempt}-{output}{SUFFIX}", self.nonce)
+    }
+
+    fn with_part<T>(&self, part: &OutputPart, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
+        let attempt = self.attempt(part.attempt);
+        let mut attempt = attempt.lock().expect("no panic under this lock");
+        if attempt.abandoned {
+            return None;
+        }
+        let name = self.temp_name(part.attempt, part.output);
+        Some(work(attempt.parts.entry(part.output).or_insert_with(|| Part::new(Path::new(&part.target), &name))))
+    }
+}

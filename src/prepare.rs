@@ -1,0 +1,357 @@
+//! What an attempt needs, looked up when it starts (decisions D18, D28, D35): inputs flattened to regular files, folders
+//! of outputs checked. Blocks; runs in the pool.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use bytes::BytesMut;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+use wq_core::{Plan, PlannedInput, Prepared, PreparedFile, Trouble};
+
+use crate::outputs::{Words, errno};
+
+/// Folders below a folder that is sent.
+const DEPTH_MAX: usize = 64;
+
+/// Files and folders of one job's inputs.
+const ENTRIES_MAX: usize = 100_000;
+
+/// Bytes of a sandbox name once encoded: a line of the protocol has 4,095 and holds the cache name too.
+const NAME_MAX: usize = 3_800;
+
+/// Carries out a plan.
+///
+/// # Errors
+/// What the job is held with: code 14 for the initial directory, 7 for outputs, 13 and 32 for inputs.
+pub(crate) fn prepare(plan: &Plan, words: &Words) -> Result<Prepared, Trouble> {
+    let iwd = Path::new(&plan.iwd);
+    check_folder(iwd, AccessFlags::X_OK).map_err(|error| words.iwd(iwd, error))?;
+    for output in &plan.outputs {
+        let output = Path::new(output);
+        check_output(output).map_err(|error| words.closed_output(output, error))?;
+    }
+    let mut search = Search { words, found: Prepared::default(), places: HashMap::new(), entries: 0 };
+    plan.inputs.iter().try_for_each(|input| search.add(input))?;
+    let found = search.found;
+    let bytes = found.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
+    match plan.max_input_mb {
+        Some(limit_mb) if bytes > limit_mb.saturating_mul(1 << 20) => Err(words.too_large(bytes, limit_mb)),
+        _ => Ok(found),
+    }
+}
+
+fn check_output(path: &Path) -> Result<(), Errno> {
+    if let Ok(facts) = std::fs::metadata(path) {
+        let kind = facts.file_type();
+        if kind.is_dir() {
+            // A folder is a good target for a folder, and only delivery knows which comes; ours it must be, though.
+            return check_folder(path, AccessFlags::W_OK | AccessFlags::X_OK);
+        }
+        if kind.is_fifo() || kind.is_socket() || kind.is_block_device() {
+            return Err(Errno::ENXIO);
+        }
+        if kind.is_char_device() && path_is_not_null(&facts) {
+            return Err(Errno::ENXIO);
+        }
+        if kind.is_char_device() {
+            return Ok(());
+        }
+    }
+    check_folder(path.parent().unwrap_or(Path::new("/")), AccessFlags::W_OK | AccessFlags::X_OK)
+}
+
+fn path_is_not_null(facts: &Metadata) -> bool {
+    !std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == facts.rdev())
+}
+
+fn check_folder(path: &Path, rights: AccessFlags) -> Result<(), Errno> {
+    let facts = std::fs::metadata(path).map_err(|error| errno(&error))?;
+    if !facts.is_dir() {
+        return Err(Errno::ENOTDIR);
+    }
+    may(path, rights)
+}
+
+/// With the rights that we act with, not those of whoever started us.
+fn may(path: &Path, rights: AccessFlags) -> Result<(), Errno> {
+    faccessat(AT_FDCWD, path, rights, AtFlags::AT_EACCESS)
+}
+
+struct Search<'a> {
+    words: &'a Words,
+    found: Prepared,
+    /// Sandbox name and place in `found.files`: of two files for one name the later wins, as in HTCondor.
+    places: HashMap<String, usize>,
+    entries: usize,
+}
+
+impl Search<'_> {
+    fn add(&mut self, input: &PlannedInput) -> Result<(), Trouble> {
+        let path = Path::new(&input.path);
+        let facts = self.look(path)?;
+        if facts.is_dir() {
+            self.add_folder(path, &facts, &input.sandbox, &mut Vec::new())
+        } else {
+            self.add_file(path, &facts, input.sandbox.clone())
+        }
+    }
+
+    /// `above` are the folders that we are in, to notice a symlink that leads back.
+    fn add_folder(
+        &mut self,
+        path: &Path,
+        facts: &Metadata,
+        sandbox: &str,
+        above: &mut Vec<(u64, u64)>,
+    ) -> Result<(), Trouble> {
+        let identity = (facts.dev(), facts.ino());
+        if above.contains(&identity) || above.len() >= DEPTH_MAX {
+            return Err(self.words.input(path, Errno::ELOOP));
+        }
+        above.push(identity);
+        let names = list(path).map_err(|error| self.words.input(path, errno(&error)))?;
+        if names.is_empty() && !sandbox.is_empty() {
+            self.check_name(path, sandbox)?;
+            if sandbox.bytes().any(|byte| byte <= b' ') {
+                return Err(self.words.input_refused(path, "an empty folder's name must not hold blanks"));
+            }
+            self.found.dirs.push(sandbox.to_owned());
+        }
+        for name in names {
+            let child = path.join(&name);
+            let Some(name) = name.to_str() else {
+                return Err(self.words.input_refused(&child, "the name is no UTF-8"));
+            };
+            let inside = if sandbox.is_empty() { name.to_owned() } else { format!("{sandbox}/{name}") };
+            let facts = self.look(&child)?;
+            if facts.is_dir() {
+                self.add_folder(&child, &facts, &inside, above)?;
+            } else {
+                self.add_file(&child, &facts, inside)?;
+            }
+        }
+        above.pop();
+        Ok(())
+    }
+
+    fn add_file(&mut self, path: &Path, facts: &Metadata, sandbox: String) -> Result<(), Trouble> {
+        if !facts.is_file() {
+            return Err(self.words.input_refused(path, "it is neither a file nor a folder"));
+        }
+        may(path, AccessFlags::R_OK).map_err(|error| self.words.input(path, error))?;
+        self.check_name(path, &sandbox)?;
+        let Some(text) = path.to_str() else {
+            return Err(self.words.input_refused(path, "the name is no UTF-8"));
+        };
+        let file = PreparedFile {
+            path: text.to_owned(),
+            sandbox: sandbox.clone(),
+            size: facts.size(),
+            mode: facts.mode() & 0o777,
+        };
+        let next = self.found.files.len();
+        match *self.places.entry(sandbox).or_insert(next) {
+            place if place < next => self.found.files[place] = file,
+            _ => self.found.files.push(file),
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, path: &Path) -> Result<Metadata, Trouble> {
+        self.entries += 1;
+        if self.entries > ENTRIES_MAX {
+            return Err(self.words.input_refused(path, &format!("more than {ENTRIES_MAX} input files")));
+        }
+        std::fs::metadata(path).map_err(|error| self.words.input(path, errno(&error)))
+    }
+
+    fn check_name(&self, path: &Path, sandbox: &str) -> Result<(), Trouble> {
+        let mut encoded = BytesMut::new();
+        wq_proto::encode_name(sandbox.as_bytes(), &mut encoded);
+        if encoded.len() > NAME_MAX {
+            return Err(self.words.input_refused(path, "the name is too long for the protocol"));
+        }
+        Ok(())
+    }
+}
+
+fn list(path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names: Vec<_> = std::fs::read_dir(path)?
+        .take(ENTRIES_MAX + 1)
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<io::Result<_>>()?;
+    // Two runs of a job send the same things in the same order.
+    names.sort();
+    Ok(names)
+}
+
+/// Reads one piece of an input; shorter than asked only if the file has shrunk.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn read_piece(file: &std::fs::File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let mut piece = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut piece[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    piece.truncate(filled);
+    Ok(piece)
+}
+
+/// Opens an input for reading without waiting for the other end of a FIFO that took its place.
+///
+/// # Errors
+/// What the system says; also when it is no regular file any more.
+pub(crate) fn open_input(path: &PathBuf) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::EINVAL.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    struct Bench(tempfile::TempDir);
+
+    impl Bench {
+        fn new() -> Bench {
+            Bench(tempfile::tempdir().unwrap())
+        }
+
+        fn path(&self, name: &str) -> String {
+            self.0.path().join(name).to_str().unwrap().to_owned()
+        }
+
+        fn write(&self, name: &str, size: usize) {
+            std::fs::create_dir_all(Path::new(&self.path(name)).parent().unwrap()).unwrap();
+            std::fs::write(self.path(name), vec![0; size]).unwrap();
+        }
+
+        fn plan(&self, inputs: &[(&str, &str, bool)], outputs: &[&str]) -> Plan {
+            Plan {
+                inputs: inputs
+                    .iter()
+                    .map(|(path, sandbox, contents_only)| PlannedInput {
+                        path: self.path(path),
+                        sandbox: (*sandbox).to_owned(),
+                        contents_only: *contents_only,
+                    })
+                    .collect(),
+                outputs: outputs.iter().map(|name| self.path(name)).collect(),
+                iwd: self.path(""),
+                max_input_mb: None,
+            }
+        }
+
+        fn check(&self, inputs: &[(&str, &str, bool)], outputs: &[&str]) -> Result<Prepared, (i32, i32)> {
+            let got = prepare(&self.plan(inputs, outputs), &Words::new("submit"));
+            got.map_err(|trouble| (trouble.code, trouble.subcode))
+        }
+
+        fn sandbox(&self, inputs: &[(&str, &str, bool)]) -> Vec<String> {
+            self.check(inputs, &[]).unwrap().files.into_iter().map(|file| file.sandbox).collect()
+        }
+    }
+
+    #[test]
+    fn folders_are_flattened_in_order() {
+        let bench = Bench::new();
+        for name in ["a/x", "a/b/y z", "one"] {
+            bench.write(name, 3);
+        }
+        std::fs::create_dir_all(bench.path("a/empty")).unwrap();
+        symlink("x", bench.path("a/link")).unwrap();
+        let got = bench.check(&[("a", "a", false), ("one", "two", false)], &[]).unwrap();
+        let names: Vec<_> = got.files.iter().map(|file| file.sandbox.as_str()).collect();
+        assert_eq!(names, ["a/b/y z", "a/link", "a/x", "two"]);
+        assert_eq!(got.dirs, ["a/empty"]);
+        assert_eq!(got.files[0].size, 3);
+        assert_eq!(bench.sandbox(&[("a", "", true)]), ["b/y z", "link", "x"]);
+        assert_eq!(bench.sandbox(&[("a/x", "n", false), ("one", "n", false)]), ["n"]);
+    }
+
+    #[test]
+    fn inputs_that_cannot_be_read_hold_the_job() {
+        let bench = Bench::new();
+        assert_eq!(bench.check(&[("gone", "gone", false)], &[]), Err((13, 2)));
+        std::fs::create_dir(bench.path("loop")).unwrap();
+        symlink(".", bench.path("loop/again")).unwrap();
+        assert_eq!(bench.check(&[("loop", "loop", false)], &[]), Err((13, Errno::ELOOP as i32)));
+        nix::unistd::mkfifo(bench.path("fifo").as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(bench.check(&[("fifo", "fifo", false)], &[]), Err((13, 22)));
+        std::fs::create_dir_all(bench.path("d/an empty one")).unwrap();
+        assert_eq!(bench.check(&[("d", "d", false)], &[]), Err((13, 22)));
+        bench.write("bad/x", 1);
+        let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
+        std::fs::write(Path::new(&bench.path("bad")).join(odd), "").unwrap();
+        assert_eq!(bench.check(&[("bad", "bad", false)], &[]), Err((13, 22)));
+        bench.write("one", 1);
+        assert_eq!(bench.check(&[("one", &"\u{1}".repeat(2000), false)], &[]), Err((13, 22)));
+    }
+
+    #[test]
+    fn rights_are_looked_at() {
+        let bench = Bench::new();
+        bench.write("secret", 1);
+        std::fs::set_permissions(bench.path("secret"), PermissionsExt::from_mode(0)).unwrap();
+        let got = bench.check(&[("secret", "s", false)], &[]);
+        // Root may read everything.
+        if nix::unistd::geteuid().is_root() {
+            assert!(got.is_ok());
+        } else {
+            assert_eq!(got, Err((13, 13)));
+        }
+    }
+
+    #[test]
+    fn outputs_need_a_folder() {
+        let bench = Bench::new();
+        bench.write("old", 1);
+        assert!(bench.check(&[], &["new", "old", "."]).is_ok());
+        assert_eq!(bench.check(&[], &["gone/new"]), Err((7, 2)));
+        assert_eq!(bench.check(&[], &["old/new"]), Err((7, 20)));
+        nix::unistd::mkfifo(bench.path("fifo").as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(bench.check(&[], &["fifo"]), Err((7, 6)));
+        symlink("/dev/null", bench.path("null")).unwrap();
+        assert!(bench.check(&[], &["null"]).is_ok());
+        let plan = Plan { iwd: bench.path("gone"), ..Plan::default() };
+        let got = prepare(&plan, &Words::new("submit")).unwrap_err();
+        assert_eq!((got.code, got.subcode), (14, 2));
+    }
+
+    #[test]
+    fn a_limit_of_input_holds() {
+        let bench = Bench::new();
+        bench.write("big", (1 << 20) + 1);
+        let mut plan = bench.plan(&[("big", "big", false)], &[]);
+        plan.max_input_mb = Some(1);
+        assert_eq!(prepare(&plan, &Words::new("submit")).unwrap_err().code, 32);
+        plan.max_input_mb = Some(2);
+        assert!(prepare(&plan, &Words::new("submit")).is_ok());
+    }
+
+    #[test]
+    fn a_shrunken_file_gives_a_short_piece() {
+        let bench = Bench::new();
+        bench.write("f", 10);
+        let file = open_input(&bench.path("f").into()).unwrap();
+        assert_eq!(read_piece(&file, 4, 100).unwrap().len(), 6);
+        assert_eq!(open_input(&bench.path("").into()).unwrap_err().raw_os_error(), Some(22));
+    }
+}
