@@ -1,1 +1,22 @@
-//! The condor_* programs.
+//! The condor_* programs: they stand first on PATH and talk to the master over its Unix socket.
+//!
+//! Each program is one function `(arguments, standard input, surroundings) -> Outcome`; [`world::main`] runs it in
+//! a process of its own, tests run it within theirs. A program reads its options by a table ([`options`]), makes one
+//! request ([`master`]), and prints what HTCondor 25.13 was recorded to print. It keeps no state, reads no
+//! configuration and starts no runtime.
+//!
+//! Where to start reading: [`query`] for `condor_q`, [`submit`] for `condor_submit`, [`act`] for `condor_rm` and its
+//! family; [`columns`] and [`printf`] are `-af` and `-format`, [`views`] the tables.
+
+pub mod act;
+pub mod clock;
+pub mod columns;
+pub mod job;
+pub mod master;
+pub mod options;
+pub mod printf;
+pub mod query;
+pub mod submit;
+pub mod version;
+pub mod views;
+pub mod world;

@@ -1,0 +1,502 @@
+//! `condor_rm`, `condor_hold`, `condor_release`, `condor_vacate_job`: one program under several names.
+//!
+//! Constraints and users are sent one by one in their order, then all single jobs at once, then all clusters as one
+//! constraint. The exit code is 0 as soon as one job was acted on (decision D62).
+
+use std::io::Read;
+
+use classad::quote_old;
+use control_proto::client::ClientError;
+use control_proto::{Act, Acted, Action, Counts, JobOutcome, Query, Refusal, Reply, Request, Targets};
+
+use crate::master;
+use crate::options::{Entry, Step, Takes, Walk, accept, on, refuse};
+use crate::query::job_number;
+use crate::version;
+use crate::world::{Outcome, World};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Help,
+    Version,
+    Long,
+    Totals,
+    Name,
+    Reason,
+    SubCode,
+    ForceX,
+    Fast,
+    Constraint,
+    All,
+}
+
+/// One table for the family: an option that a program of it does not have is unknown to it, see [`Verb::has`].
+const TABLE: &[Entry<Key>] = &[
+    accept(&[("debug", 1)], Takes::Nothing),
+    on(&[("help", 1)], Takes::Nothing, Key::Help),
+    on(&[("version", 1)], Takes::Nothing, Key::Version),
+    on(&[("long", 1)], Takes::Nothing, Key::Long),
+    refuse(&[("transfer", 2)], Takes::Nothing, "outputs of removed jobs are not transferred"),
+    on(&[("totals", 1)], Takes::Nothing, Key::Totals),
+    on(&[("name", 1)], Takes::Words(1), Key::Name),
+    accept(&[("pool", 1)], Takes::Words(1)),
+    accept(&[("addr", 2)], Takes::Words(1)),
+    on(&[("reason", 1)], Takes::Words(1), Key::Reason),
+    on(&[("subcode", 1)], Takes::Words(1), Key::SubCode),
+    on(&[("forcex", 2)], Takes::Nothing, Key::ForceX),
+    on(&[("fast", 2)], Takes::Nothing, Key::Fast),
+    on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
+    on(&[("all", 2)], Takes::Nothing, Key::All),
+];
+
+/// What a program of the family does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Remove,
+    RemoveForce,
+    Hold,
+    Release,
+    Vacate,
+    VacateFast,
+}
+
+impl Verb {
+    fn action(self) -> Action {
+        match self {
+            Verb::Remove => Action::Remove,
+            Verb::RemoveForce => Action::RemoveForce,
+            Verb::Hold => Action::Hold,
+            Verb::Release => Action::Release,
+            // Work Queue knows only one way to stop a task, the fast one (decision D31).
+            Verb::Vacate | Verb::VacateFast => Action::Vacate,
+        }
+    }
+
+    /// HTCondor's number of the action, for `-long`.
+    fn number(self) -> u8 {
+        match self {
+            Verb::Hold => 1,
+            Verb::Release => 2,
+            Verb::Remove => 3,
+            Verb::RemoveForce => 4,
+            Verb::Vacate => 5,
+            Verb::VacateFast => 6,
+        }
+    }
+
+    /// `Couldn't find/WORD all jobs`, `Permission denied to WORD job`.
+    fn word(self) -> &'static str {
+        match self {
+            Verb::Remove | Verb::RemoveForce => "remove",
+            Verb::Hold => "hold",
+            Verb::Release => "release",
+            Verb::Vacate => "vacate",
+            Verb::VacateFast => "fast-vacate",
+        }
+    }
+
+    /// `Job 1.0 WORDS`.
+    fn one(self) -> &'static str {
+        match self {
+            Verb::Remove => "marked for removal",
+            Verb::RemoveForce => "removed locally (remote state unknown)",
+            Verb::Hold => "held",
+            Verb::Release => "released",
+            Verb::Vacate => "vacated",
+            Verb::VacateFast => "fast-vacated",
+        }
+    }
+
+    /// `All jobs in cluster 2 have been WORDS`.
+    fn many(self) -> &'static str {
+        match self {
+            Verb::RemoveForce => "removed locally (remote state unknown)",
+            other => other.one(),
+        }
+    }
+
+    fn has(self, key: Key) -> bool {
+        match key {
+            Key::Reason => matches!(self, Verb::Remove | Verb::Hold | Verb::Release),
+            Key::SubCode => self == Verb::Hold,
+            Key::ForceX => self == Verb::Remove,
+            Key::Fast => self == Verb::Vacate,
+            _ => true,
+        }
+    }
+
+    /// A line about one job.
+    fn line(self, cluster: u32, proc: u32, outcome: JobOutcome) -> String {
+        let job = format!("Job {cluster}.{proc}");
+        match (outcome, self) {
+            (JobOutcome::Success, _) => format!("{job} {}", self.one()),
+            (JobOutcome::NotFound, _) => format!("{job} not found"),
+            (JobOutcome::PermissionDenied, _) => format!("Permission denied to {} job {cluster}.{proc}", self.word()),
+            (JobOutcome::BadStatus, Verb::RemoveForce) => {
+                format!("{job} not in `X' state to be forcibly removed")
+            }
+            (JobOutcome::BadStatus, Verb::Release) => format!("{job} not held to be released"),
+            (JobOutcome::BadStatus, Verb::Vacate | Verb::VacateFast) => {
+                format!("{job} not running to be {}", self.one())
+            }
+            (JobOutcome::BadStatus, _) => format!("Invalid result for job {cluster}.{proc}"),
+            (JobOutcome::AlreadyDone, Verb::RemoveForce) => format!("{job} already marked for forced removal"),
+            (JobOutcome::AlreadyDone, _) => format!("{job} already {}", self.one()),
+        }
+    }
+}
+
+const RM_USAGE: &str = include_str!("usage/condor_rm.txt");
+const HOLD_USAGE: &str = include_str!("usage/condor_hold.txt");
+const RELEASE_USAGE: &str = include_str!("usage/condor_release.txt");
+const VACATE_USAGE: &str = include_str!("usage/condor_vacate_job.txt");
+
+/// `condor_rm`
+pub fn rm(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    run(Verb::Remove, RM_USAGE, arguments, world)
+}
+
+/// `condor_hold`
+pub fn hold(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    run(Verb::Hold, HOLD_USAGE, arguments, world)
+}
+
+/// `condor_release`
+pub fn release(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    run(Verb::Release, RELEASE_USAGE, arguments, world)
+}
+
+/// `condor_vacate_job`
+pub fn vacate_job(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    run(Verb::Vacate, VACATE_USAGE, arguments, world)
+}
+
+/// One group of jobs that is sent as one request.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    targets: Targets,
+    /// `in cluster 2`, `of user "alice"`; empty for all jobs; unused for single jobs.
+    whose: String,
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+struct Order {
+    verb: Verb,
+    groups: Vec<Group>,
+    reason: Option<String>,
+    subcode: Option<i32>,
+    totals: bool,
+    long: bool,
+    name: Option<String>,
+}
+
+fn run(verb: Verb, usage: &str, arguments: &[String], world: &World) -> Outcome {
+    match read(verb, arguments) {
+        Ok(order) => carry_out(&order, world),
+        Err(Instead::Help) => Outcome { err: usage.into(), ..Outcome::default() },
+        Err(Instead::Version) => version::answer(),
+        Err(Instead::Mistake(line)) => Outcome::failure(format!("{line}\n{usage}")),
+        Err(Instead::Refused(line)) => Outcome::failure(format!("{}: {line}\n", world.program)),
+    }
+}
+
+/// What a command line is when it is no order.
+#[derive(Debug, PartialEq, Eq)]
+enum Instead {
+    Help,
+    Version,
+    /// The usage follows.
+    Mistake(String),
+    Refused(String),
+}
+
+fn read(verb: Verb, arguments: &[String]) -> Result<Order, Instead> {
+    let mut order =
+        Order { verb, groups: Vec::new(), reason: None, subcode: None, totals: false, long: false, name: None };
+    let mut jobs = Vec::new();
+    let mut clusters = Vec::new();
+    let mut all = false;
+    for step in Walk::new(TABLE, arguments) {
+        match step {
+            Step::Word(word) => match job_number(word) {
+                Some((cluster, Some(proc))) => jobs.push((cluster, proc)),
+                Some((cluster, None)) => clusters.push(cluster),
+                None => order.groups.push(Group {
+                    targets: Targets::Constraint(format!("Owner == {}", quote_old(word))),
+                    whose: format!("of user \"{word}\""),
+                }),
+            },
+            Step::Option { key, words, .. } if verb.has(key) => match key {
+                Key::Help => return Err(Instead::Help),
+                Key::Version => return Err(Instead::Version),
+                Key::Long => order.long = true,
+                Key::Totals => order.totals = true,
+                Key::Name => order.name = Some(words[0].clone()),
+                Key::Reason => order.reason = Some(words[0].clone()),
+                Key::SubCode => {
+                    let code = words[0].parse().map_err(|_| Instead::Mistake("Invalid -subcode argument".into()))?;
+                    order.subcode = Some(code);
+                }
+                Key::ForceX => order.verb = Verb::RemoveForce,
+                Key::Fast => order.verb = Verb::VacateFast,
+                Key::Constraint => order.groups.push(Group {
+                    targets: Targets::Constraint(words[0].clone()),
+                    whose: format!("matching constraint ({})", words[0]),
+                }),
+                Key::All => all = true,
+            },
+            Step::Option { .. } => {
+                let typed = unknown_option(verb, arguments);
+                return Err(Instead::Mistake(format!("Unrecognized option: {typed}")));
+            }
+            Step::Unknown(typed) => return Err(Instead::Mistake(format!("Unrecognized option: {typed}"))),
+            Step::Missing { typed, .. } => {
+                return Err(Instead::Mistake(format!("Option {typed} requires an argument")));
+            }
+            Step::Refused { typed, why } => {
+                return Err(Instead::Refused(format!("{typed}: {why} by alien-workqueue")));
+            }
+        }
+    }
+    if !jobs.is_empty() {
+        order.groups.push(Group { targets: Targets::Jobs(jobs), whose: String::new() });
+    }
+    order.groups.extend(cluster_group(&clusters));
+    if all {
+        if !order.groups.is_empty() {
+            return Err(Instead::Mistake("You may not use \"-all\" with other constraints".into()));
+        }
+        order.groups.push(Group { targets: Targets::All, whose: String::new() });
+    }
+    if order.groups.is_empty() {
+        return Err(Instead::Mistake("You did not specify any jobs".into()));
+    }
+    Ok(order)
+}
+
+/// The first option that this program of the family does not have.
+fn unknown_option(verb: Verb, arguments: &[String]) -> &str {
+    arguments
+        .iter()
+        .enumerate()
+        .find(|(index, _)| {
+            let one = &arguments[*index..];
+            matches!(Walk::new(TABLE, one).next(), Some(Step::Option { key, .. }) if one[0].starts_with('-') && !verb.has(key))
+        })
+        .map_or("", |(_, typed)| typed)
+}
+
+/// One cluster is named as such, several become one constraint.
+fn cluster_group(clusters: &[u32]) -> Option<Group> {
+    let constraint = clusters.iter().map(|c| format!("ClusterId == {c}")).collect::<Vec<_>>().join(" || ");
+    let whose = match clusters {
+        [] => return None,
+        [one] => format!("in cluster {one}"),
+        _ => format!("matching constraint ({constraint})"),
+    };
+    Some(Group { targets: Targets::Constraint(constraint), whose })
+}
+
+/// Lines for both streams; whether anything succeeded.
+#[derive(Debug, Default)]
+struct Report {
+    out: String,
+    err: String,
+    success: bool,
+    /// An error's own text stands first, so no empty line goes before the rest.
+    explained: bool,
+}
+
+fn carry_out(order: &Order, world: &World) -> Outcome {
+    if let Some(name) = &order.name {
+        match master::name_is_known(world, name) {
+            Ok(true) => {}
+            Ok(false) => return Outcome::failure(format!("Error: cannot get address of schedd {name}\n")),
+            Err(error) => return unanswered(world, &error),
+        }
+    }
+    let mut report = Report::default();
+    for group in &order.groups {
+        let request = Request::Act(Act {
+            action: order.verb.action(),
+            targets: group.targets.clone(),
+            reason: order.reason.clone(),
+            subcode: order.subcode,
+        });
+        let answer = match master::ask(world, &request) {
+            Ok(answer) => answer,
+            // What was done before stays done and is told.
+            Err(error) => {
+                let failure = unanswered(world, &error);
+                report.err.push_str(&String::from_utf8_lossy(&failure.err));
+                report.explained = true;
+                return report.finish();
+            }
+        };
+        match answer.reply {
+            Reply::Acted(acted) => {
+                if order.long {
+                    report.out.push_str(&long(order.verb, group, &acted, answer.site.superuser, world));
+                }
+                report.add(order, group, &acted);
+            }
+            Reply::Refused { code: Refusal::Constraint, .. } => {
+                report.err.push_str("DCSchedd::actOnJobs:1:Can't insert constraint into ClassAd\n");
+                report.explained = true;
+                report.could_not(order.verb, group);
+            }
+            Reply::Refused { code, message, speaks } => {
+                let sentence = master::sentence(code, &message, speaks);
+                report.err.push_str(&format!("{}: {sentence}\n", world.program));
+                report.explained = true;
+            }
+            _ => return master::unexpected(world),
+        }
+    }
+    report.finish()
+}
+
+impl Report {
+    fn add(&mut self, order: &Order, group: &Group, acted: &Acted) {
+        if order.totals {
+            self.out.push_str(&totals(&acted.counts));
+        }
+        if let Targets::Jobs(_) = group.targets {
+            for &((cluster, proc), outcome) in &acted.jobs {
+                let line = order.verb.line(cluster, proc, outcome);
+                if outcome == JobOutcome::Success {
+                    self.success = true;
+                    self.out.push_str(&line);
+                    self.out.push('\n');
+                } else {
+                    self.err.push_str(&line);
+                    self.err.push('\n');
+                }
+            }
+        } else if acted.counts.success > 0 {
+            self.success = true;
+            let whose = if group.whose.is_empty() { String::new() } else { format!(" {}", group.whose) };
+            self.out.push_str(&format!("All jobs{whose} have been {}\n", order.verb.many()));
+        } else if group.targets == Targets::All && acted.queue_empty {
+            self.err.push_str(&format!("condor_{}:0:There are no jobs in the queue\n", program_word(order.verb)));
+            self.explained = true;
+        } else {
+            self.could_not(order.verb, group);
+        }
+    }
+
+    fn could_not(&mut self, verb: Verb, group: &Group) {
+        let whose = if group.whose.is_empty() { String::new() } else { format!(" {}", group.whose) };
+        self.err.push_str(&format!("Couldn't find/{} all jobs{whose}\n", verb.word()));
+    }
+
+    /// Without any success an empty line goes before the failures, as HTCondor prints them.
+    fn finish(self) -> Outcome {
+        let blank = !self.success && !self.explained && !self.err.is_empty();
+        let err = if blank { format!("\n{}", self.err) } else { self.err };
+        Outcome { code: i32::from(!self.success), out: self.out.into(), err: err.into() }
+    }
+}
+
+fn program_word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Remove | Verb::RemoveForce => "rm",
+        Verb::Hold => "hold",
+        Verb::Release => "release",
+        Verb::Vacate | Verb::VacateFast => "vacate_job",
+    }
+}
+
+fn totals(counts: &Counts) -> String {
+    format!(
+        "{} Succeeded, 0 Failed, {} Not Found, {} Bad Status, {} Already Done, {} Permission Denied\n",
+        counts.success, counts.not_found, counts.bad_status, counts.already_done, counts.permission_denied
+    )
+}
+
+/// `-long`: the answer as HTCondor's result ad. Its count of all jobs needs a question of its own.
+fn long(verb: Verb, group: &Group, acted: &Acted, superuser: bool, world: &World) -> String {
+    let query = Query { totals_only: true, ..Query::default() };
+    let queued = master::ask(world, &Request::Query(query)).ok().and_then(|answer| answer.end);
+    let single = matches!(group.targets, Targets::Jobs(_));
+    let success = acted.counts.success > 0 || acted.jobs.iter().any(|(_, o)| *o == JobOutcome::Success);
+    let mut out = format!(
+        "ActionResult = {}\nActionResultType = {}\nIsQueueSuperUser = {superuser}\nJobAction = {}\nTotalJobAds = {}\n",
+        u8::from(success),
+        if single { 1 } else { 2 },
+        verb.number(),
+        queued.map_or(0, |end| end.all.jobs),
+    );
+    if single {
+        for &((cluster, proc), outcome) in &acted.jobs {
+            let code = match outcome {
+                JobOutcome::Success => 1,
+                JobOutcome::NotFound => 2,
+                JobOutcome::BadStatus => 3,
+                JobOutcome::AlreadyDone => 4,
+                JobOutcome::PermissionDenied => 5,
+            };
+            out.push_str(&format!("job_{cluster}_{proc} = {code}\n"));
+        }
+    } else {
+        let c = &acted.counts;
+        let numbers = [0, c.success, c.not_found, c.bad_status, c.already_done, c.permission_denied];
+        for (index, number) in numbers.iter().enumerate() {
+            out.push_str(&format!("result_total_{index} = {number}\n"));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn unanswered(world: &World, error: &ClientError) -> Outcome {
+    master::down(world, error, &format!("{}: CEDAR:6001:Failed to connect to ADDRESS\n", world.program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::unreachable_names;
+
+    fn order(verb: Verb, line: &[&str]) -> Result<Order, Instead> {
+        read(verb, &line.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_name_is_reachable() {
+        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn single_jobs_then_clusters_as_one_constraint() {
+        let order = order(Verb::Remove, &["1", "2", "3.0", "-reason", "because", "4.1"]).unwrap();
+        assert_eq!(order.reason.as_deref(), Some("because"));
+        assert_eq!(
+            order.groups,
+            [
+                Group { targets: Targets::Jobs(vec![(3, 0), (4, 1)]), whose: String::new() },
+                Group {
+                    targets: Targets::Constraint("ClusterId == 1 || ClusterId == 2".into()),
+                    whose: "matching constraint (ClusterId == 1 || ClusterId == 2)".into()
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn users_are_quoted_into_the_constraint() {
+        let order = order(Verb::Hold, &["a\" || true || \"x"]).unwrap();
+        assert_eq!(order.groups[0].targets, Targets::Constraint(r#"Owner == "a\" || true || \"x""#.into()));
+    }
+
+    #[test]
+    fn options_of_other_programs_are_unknown() {
+        let unknown = |typed: &str| Instead::Mistake(format!("Unrecognized option: {typed}"));
+        assert_eq!(order(Verb::Release, &["1", "-forcex"]).unwrap_err(), unknown("-forcex"));
+        assert_eq!(order(Verb::Remove, &["-subcode", "3", "1"]).unwrap_err(), unknown("-subcode"));
+        assert_eq!(order(Verb::Remove, &["-nosuch", "1"]).unwrap_err(), unknown("-nosuch"));
+        assert_eq!(order(Verb::Vacate, &["-fast", "3"]).unwrap().verb, Verb::VacateFast);
+        assert_eq!(order(Verb::Remove, &[]).unwrap_err(), Instead::Mistake("You did not specify any jobs".into()));
+    }
+}

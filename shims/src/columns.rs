@@ -1,0 +1,379 @@
+//! The columns of `-autoformat` and `-format`, alone or mixed.
+//!
+//! `-af` sets how columns are separated, for the columns of `-format` too; without any `-af` nothing separates
+//! them. Recorded from `condor_q` 25.13.2 and from what the AliEn and JAliEn computing elements run.
+
+use std::collections::BTreeSet;
+
+use classad::{Env, Expr, Value, parse_expr};
+
+use crate::job::Job;
+use crate::printf::{Format, Subject};
+
+/// All columns of a command line, in order.
+#[derive(Debug, Default)]
+pub struct Columns {
+    columns: Vec<Column>,
+    separators: Separators,
+    headings: bool,
+    /// A column whose text is no expression: HTCondor then prints no job at all and ends with 0.
+    unreadable: bool,
+}
+
+#[derive(Debug, Default)]
+struct Separators {
+    row_before: &'static str,
+    column_before: &'static str,
+    column_after: &'static str,
+    row_after: &'static str,
+}
+
+#[derive(Debug)]
+enum Column {
+    /// `-af:j`: the job's number.
+    Number,
+    Auto {
+        text: String,
+        wanted: Wanted,
+        style: Style,
+        label: bool,
+    },
+    Formatted {
+        format: Format,
+        wanted: Wanted,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// Strings bare.
+    Value,
+    /// `V`: strings in quotes.
+    Quoted,
+    /// `r`, `o`: as written in the ad.
+    Raw,
+    /// `T`: a span of time.
+    Span,
+}
+
+/// An attribute or any other expression.
+#[derive(Debug)]
+struct Wanted {
+    /// The name, if it is a plain one.
+    attribute: Option<String>,
+    /// `None`: not an expression.
+    expr: Option<Expr>,
+}
+
+impl Columns {
+    /// `-af:FLAGS WORDS…`. False if there are no words.
+    pub fn auto(&mut self, flags: &str, words: &[String]) -> bool {
+        let has = |flag: char| flags.contains(flag);
+        let style = if has('r') || has('o') {
+            Style::Raw
+        } else if has('V') {
+            Style::Quoted
+        } else if has('T') {
+            Style::Span
+        } else {
+            Style::Value
+        };
+        self.headings |= has('h');
+        self.separators = Separators {
+            row_before: if has('g') { "\n" } else { "" },
+            column_before: match () {
+                () if has('g') => "",
+                () if has('t') => "\t",
+                () => " ",
+            },
+            column_after: match () {
+                () if has('n') => "\n",
+                () if has(',') => ",",
+                () => "",
+            },
+            row_after: "\n",
+        };
+        if has('j') {
+            self.columns.push(Column::Number);
+        }
+        for word in words {
+            let wanted = Wanted::new(word);
+            self.unreadable |= wanted.expr.is_none();
+            self.columns.push(Column::Auto { text: word.clone(), wanted, style, label: has('l') });
+        }
+        !words.is_empty()
+    }
+
+    /// `-format FORMAT ATTRIBUTE`.
+    pub fn format(&mut self, format: &str, attribute: &str) {
+        self.columns.push(Column::Formatted { format: Format::parse(format), wanted: Wanted::new(attribute) });
+    }
+
+    /// Whether there is any column.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Attributes that the columns need; empty when they may need any.
+    pub fn attributes(&self) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for column in &self.columns {
+            let wanted = match column {
+                Column::Number => {
+                    names.extend(["clusterid".to_owned(), "procid".to_owned()]);
+                    continue;
+                }
+                Column::Formatted { format, .. } if !format.has_conversion() => continue,
+                Column::Auto { wanted, .. } | Column::Formatted { wanted, .. } => wanted,
+            };
+            let Some(expr) = &wanted.expr else { continue };
+            let references = expr.references();
+            if references.dynamic {
+                return Vec::new();
+            }
+            names.extend(references.unscoped.iter().chain(&references.my).map(|name| name.to_string()));
+        }
+        // No attribute at all would mean every attribute to the master.
+        if names.is_empty() {
+            names.insert("clusterid".to_owned());
+        }
+        names.into_iter().collect()
+    }
+
+    /// All rows.
+    pub fn print(&self, jobs: &[Job], env: &Env) -> String {
+        let mut out = String::new();
+        if self.headings {
+            self.print_table(&mut out, jobs, env);
+        } else if !self.unreadable {
+            for job in jobs {
+                self.row(&mut out, self.columns.iter().map(|column| column.cell(job, env).map(|cell| cell.text)));
+            }
+        }
+        out
+    }
+
+    /// One row of cells; a column without a cell leaves its separators out as well.
+    fn row(&self, out: &mut String, cells: impl Iterator<Item = Option<String>>) {
+        let s = &self.separators;
+        out.push_str(s.row_before);
+        let last = self.columns.len() - 1;
+        let mut first = true;
+        for (index, cell) in cells.enumerate() {
+            let Some(cell) = cell else { continue };
+            if !first {
+                out.push_str(s.column_before);
+            }
+            first = false;
+            out.push_str(&cell);
+            if index < last {
+                out.push_str(s.column_after);
+            }
+        }
+        out.push_str(s.row_after);
+    }
+
+    /// With headings: columns as wide as the longest title or measured value, left-justified.
+    fn print_table(&self, out: &mut String, jobs: &[Job], env: &Env) {
+        let titles: Vec<&str> = self.columns.iter().map(Column::title).collect();
+        let mut widths: Vec<usize> = titles.iter().map(|title| title.chars().count()).collect();
+        let rows: Vec<Vec<Option<Cell>>> = if self.unreadable {
+            Vec::new()
+        } else {
+            jobs.iter().map(|job| self.columns.iter().map(|column| column.cell(job, env)).collect()).collect()
+        };
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.as_ref().map_or(0, |cell| cell.measure));
+            }
+        }
+        let pad = |(text, width): (&str, &usize)| Some(format!("{text:<width$}", width = *width));
+        self.row(out, titles.iter().copied().zip(&widths).map(pad));
+        for row in &rows {
+            let cells = row.iter().zip(&widths);
+            self.row(out, cells.map(|(cell, width)| cell.as_ref().and_then(|cell| pad((&cell.text, width)))));
+        }
+    }
+}
+
+/// A printed value and how much it counts for the width of its column.
+struct Cell {
+    text: String,
+    measure: usize,
+}
+
+impl Column {
+    fn title(&self) -> &str {
+        match self {
+            Column::Number => " ID",
+            Column::Auto { text, .. } => text,
+            Column::Formatted { wanted, .. } => wanted.attribute.as_deref().unwrap_or(""),
+        }
+    }
+
+    fn cell(&self, job: &Job, env: &Env) -> Option<Cell> {
+        match self {
+            Column::Number => {
+                let (cluster, proc) = job.id(env);
+                let text = format!("{cluster}.{proc}");
+                Some(Cell { measure: text.len(), text })
+            }
+            Column::Auto { text, wanted, style, label } => {
+                let mut cell = style.print(wanted, job, env);
+                if *label {
+                    cell.text = format!("{text} = {}", cell.text);
+                }
+                Some(cell)
+            }
+            Column::Formatted { format, wanted } => {
+                let value = wanted.value(job, env);
+                let subject = Subject { expr: wanted.raw(job), value: &value, plain: wanted.attribute.is_some() };
+                let text = format.print(subject)?;
+                Some(Cell { measure: text.chars().count(), text })
+            }
+        }
+    }
+}
+
+impl Style {
+    fn print(self, wanted: &Wanted, job: &Job, env: &Env) -> Cell {
+        if self == Style::Raw {
+            let text = wanted.raw(job).map_or_else(|| "undefined".to_owned(), Expr::to_string);
+            let measure = if wanted.raw(job).is_some() { text.chars().count() } else { 0 };
+            return Cell { text, measure };
+        }
+        let value = wanted.value(job, env);
+        let text = match (self, &value) {
+            (Style::Quoted, _) => value.to_string(),
+            (Style::Span, Value::Int(seconds)) => crate::clock::span(*seconds),
+            _ => value.display_old(),
+        };
+        // As recorded: reals count with their long form, and lists, ads, booleans and undefined not at all.
+        let measure = match &value {
+            Value::Int(_) | Value::Str(_) => text.chars().count(),
+            Value::Real(_) => value.print_new().len(),
+            _ => 0,
+        };
+        Cell { text, measure }
+    }
+}
+
+impl Wanted {
+    fn new(text: &str) -> Wanted {
+        let name = text.trim();
+        let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        // These look like names and are none: CurrentTime is made at the moment, the others are literals.
+        let plain = plain
+            && !["true", "false", "undefined", "error", "currenttime"]
+                .iter()
+                .any(|word| name.eq_ignore_ascii_case(word));
+        Wanted { attribute: plain.then(|| name.to_owned()), expr: parse_expr(text).ok() }
+    }
+
+    fn value(&self, job: &Job, env: &Env) -> Value {
+        match (&self.attribute, &self.expr) {
+            (Some(name), _) => job.value(name, env),
+            (None, Some(expr)) => job.eval(expr, env),
+            (None, None) => Value::Undefined,
+        }
+    }
+
+    /// The attribute as written in the ad; any other expression as it was asked for.
+    fn raw<'a>(&'a self, job: &'a Job) -> Option<&'a Expr> {
+        match &self.attribute {
+            Some(name) => job.expr(name),
+            None => self.expr.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(cluster: &str, proc: &str) -> Job {
+        Job::from_row(&[
+            ("ClusterId", cluster),
+            ("ProcId", proc),
+            ("Owner", "\"alice\""),
+            ("Num", "3.5"),
+            ("B", "true"),
+            ("E", "1 + B"),
+            ("L", "{ 1,\"x\",2.5 }"),
+            ("R", "10000000000.0"),
+        ])
+    }
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn check(flags: &str, attributes: &str, expected: &str) {
+        let mut columns = Columns::default();
+        assert!(columns.auto(flags, &words(attributes)));
+        let jobs = [job("3", "0"), job("12", "1")];
+        assert_eq!(columns.print(&jobs, &Env::default()), expected, "-af:{flags} {attributes}");
+    }
+
+    #[test]
+    fn flags() {
+        check("", "ClusterId Owner NoSuch", "3 alice undefined\n12 alice undefined\n");
+        check("j", "Owner", "3.0 alice\n12.1 alice\n");
+        check("jt", "Owner", "3.0\talice\n12.1\talice\n");
+        check(",", "ClusterId Owner", "3, alice\n12, alice\n");
+        check("n", "ClusterId Owner", "3\n alice\n12\n alice\n");
+        check("g", "ClusterId Owner", "\n3alice\n\n12alice\n");
+        check("lng", "ClusterId Owner", "\nClusterId = 3\nOwner = alice\n\nClusterId = 12\nOwner = alice\n");
+        check("V", "Owner Num E", "\"alice\" 3.5 2\n\"alice\" 3.5 2\n");
+        check("r", "Owner E NoSuch", "\"alice\" 1 + B undefined\n\"alice\" 1 + B undefined\n");
+        check("lr", "E", "E = 1 + B\nE = 1 + B\n");
+    }
+
+    #[test]
+    fn headings_are_as_wide_as_what_is_measured() {
+        check("h", "ClusterId Owner", "ClusterId Owner\n3         alice\n12        alice\n");
+        check("jh", "Owner", " ID  Owner\n3.0  alice\n12.1 alice\n");
+        check(
+            "h",
+            "L B R",
+            "L B R                    \n{ 1,\"x\",2.5 } true 10000000000.0        \n{ 1,\"x\",2.5 } true 10000000000.0        \n",
+        );
+        let mut columns = Columns::default();
+        columns.auto("h", &words("ClusterId"));
+        assert_eq!(columns.print(&[], &Env::default()), "ClusterId\n");
+    }
+
+    #[test]
+    fn formats_alone_and_behind_af() {
+        let mut columns = Columns::default();
+        columns.format("%d.", "ClusterId");
+        columns.format("%d ", "ProcId");
+        columns.format("[%s]", "NoSuch");
+        columns.format("%s\\n", "Owner");
+        assert_eq!(columns.print(&[job("3", "0")], &Env::default()), "3.0 alice\n");
+        let mut columns = Columns::default();
+        columns.auto("", &words("ProcId"));
+        columns.format("local_pool", "GridResource");
+        assert_eq!(columns.print(&[job("3", "0"), job("3", "1")], &Env::default()), "0 local_pool\n1 local_pool\n");
+        assert_eq!(columns.attributes(), ["procid"]);
+    }
+
+    #[test]
+    fn what_is_no_expression_silences_the_listing() {
+        check("", "ClusterId 1K", "");
+        let mut columns = Columns::default();
+        assert!(!columns.auto("", &[]));
+    }
+
+    #[test]
+    fn only_needed_attributes_are_asked_for() {
+        let mut columns = Columns::default();
+        columns.auto("j", &words("JobStatus MY.Foo+Bar"));
+        assert_eq!(columns.attributes(), ["bar", "clusterid", "foo", "jobstatus", "procid"]);
+        let mut columns = Columns::default();
+        columns.auto("", &words("3"));
+        assert_eq!(columns.attributes(), ["clusterid"]);
+    }
+}

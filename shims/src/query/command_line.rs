@@ -1,0 +1,365 @@
+//! The options of `condor_q`.
+
+use crate::columns::Columns;
+use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon, refuse};
+use crate::views::{AdForm, RowView, RunTime};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Wide,
+    Long,
+    Xml,
+    Json,
+    Limit,
+    Name,
+    Submitter,
+    Constraint,
+    Attributes,
+    Format,
+    Auto,
+    PrintFormat,
+    Global,
+    Help,
+    Version,
+    Run,
+    Hold,
+    CpuTime,
+    CurrentRun,
+    Grid,
+    Io,
+    AllUsers,
+    Batch,
+    NoBatch,
+    Idle,
+    Totals,
+    Factory,
+}
+
+const NO_SLOTS: &str = "matching is not analysed";
+
+/// The order decides where short prefixes overlap.
+const TABLE: &[Entry<Key>] = &[
+    on_colon(&[("wide", 1)], Takes::Nothing, Key::Wide),
+    on_colon(&[("long", 1)], Takes::Nothing, Key::Long),
+    on(&[("xml", 3)], Takes::Nothing, Key::Xml),
+    on(&[("json", 4)], Takes::Nothing, Key::Json),
+    on(&[("limit", 3)], Takes::Words(1), Key::Limit),
+    accept(&[("pool", 1)], Takes::Words(1)),
+    on(&[("name", 1)], Takes::Words(1), Key::Name),
+    accept(&[("direct", 1)], Takes::Words(1)),
+    on(&[("submitter", 1)], Takes::Words(1), Key::Submitter),
+    on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
+    accept(&[("slotconstraint", 5), ("mconstraint", 2), ("machine", 2)], Takes::Words(1)),
+    accept(&[("address", 1)], Takes::Words(1)),
+    refuse(&[("autocluster", 2), ("group-by", 2)], Takes::Nothing, "jobs are not listed by autocluster"),
+    on(&[("attributes", 2)], Takes::Words(1), Key::Attributes),
+    on(&[("format", 1)], Takes::Words(2), Key::Format),
+    on_colon(&[("autoformat", 5), ("af", 2)], Takes::UntilOption, Key::Auto),
+    on_colon(&[("print-format", 2)], Takes::Words(1), Key::PrintFormat),
+    on(&[("global", 1)], Takes::Nothing, Key::Global),
+    accept(&[("schedd-constraint", 5)], Takes::Words(1)),
+    on(&[("help", 1)], Takes::UntilOption, Key::Help),
+    refuse(&[("better-analyze", 2), ("better_analyze", 2)], Takes::Nothing, NO_SLOTS),
+    refuse(&[("analyze", 2), ("reverse-analyze", 3)], Takes::Nothing, NO_SLOTS),
+    refuse(&[("unmatchable", 2)], Takes::Nothing, NO_SLOTS),
+    accept(&[("verbose", 4)], Takes::Nothing),
+    on(&[("version", 1)], Takes::Nothing, Key::Version),
+    on(&[("run", 1)], Takes::Nothing, Key::Run),
+    on(&[("hold", 2), ("held", 2)], Takes::Nothing, Key::Hold),
+    refuse(&[("hold-codes", 5)], Takes::Nothing, "hold codes are not grouped"),
+    on(&[("cputime", 2)], Takes::Nothing, Key::CpuTime),
+    on(&[("currentrun", 2)], Takes::Nothing, Key::CurrentRun),
+    on(&[("grid", 2), ("globus", 5)], Takes::Nothing, Key::Grid),
+    accept(&[("debug", 1)], Takes::Nothing),
+    on(&[("io", 2)], Takes::Nothing, Key::Io),
+    accept(&[("dag", 2)], Takes::Nothing),
+    accept(&[("expert", 1)], Takes::Nothing),
+    refuse(&[("jobads", 1), ("slotads", 5)], Takes::Words(1), "ads are not read from files"),
+    refuse(&[("userlog", 1)], Takes::Words(1), "job event logs are not read as a queue"),
+    accept(&[("userprios", 5)], Takes::Words(1)),
+    accept(&[("nouserprios", 3)], Takes::Nothing),
+    on(&[("allusers", 3)], Takes::Nothing, Key::AllUsers),
+    on(&[("batch", 3)], Takes::Nothing, Key::Batch),
+    on(&[("nobatch", 3)], Takes::Nothing, Key::NoBatch),
+    on(&[("idle", 2)], Takes::Nothing, Key::Idle),
+    on(&[("totals", 3)], Takes::Nothing, Key::Totals),
+    accept(&[("stream-results", 2)], Takes::Nothing),
+    on(&[("factory", 4)], Takes::Nothing, Key::Factory),
+    refuse(&[("jobset", 4)], Takes::Nothing, "there are no job sets"),
+    accept(&[("profile", 4)], Takes::Nothing),
+];
+
+/// What the caller wants to see.
+#[derive(Debug)]
+pub(super) enum View {
+    /// The default.
+    Batch,
+    Rows(RowView),
+    /// `-totals`.
+    Totals,
+    /// `-totals -json`.
+    TotalsJson,
+    Ads(AdForm),
+    /// `-af`, `-format`.
+    Columns(Columns),
+    /// `-print-format` with an empty file: the head of a table and nothing else.
+    HeadOnly,
+}
+
+/// A whole command line.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) view: View,
+    pub(super) jobs: Vec<(u32, u32)>,
+    pub(super) clusters: Vec<u32>,
+    pub(super) owners: Vec<String>,
+    pub(super) constraints: Vec<String>,
+    pub(super) submitter: Option<String>,
+    pub(super) all_users: bool,
+    pub(super) limit: Option<u64>,
+    /// For the views of whole ads; empty: all.
+    pub(super) attributes: Vec<String>,
+    pub(super) wide: bool,
+    pub(super) cut_at: Option<usize>,
+    pub(super) global: bool,
+    pub(super) name: Option<String>,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Wish(Box<Wish>),
+    Help,
+    Version,
+    /// The usage on standard output, this line on standard error.
+    Mistake {
+        usage: bool,
+        line: String,
+    },
+}
+
+/// The constraint of the computing elements' counting commands, if the command line is one of them: exactly
+/// `-constraint` and one of two expressions, whatever the blanks (decision D61).
+pub(super) fn counting(arguments: &[String]) -> Option<&str> {
+    let [option, expression] = arguments else { return None };
+    if option != "-constraint" {
+        return None;
+    }
+    let bare: String = expression.chars().filter(|c| !c.is_whitespace()).collect();
+    matches!(bare.as_str(), "JobStatus==1" | "JobStatus==1||JobStatus==2").then_some(expression)
+}
+
+/// Reads a command line. `batch_by_default` is HTCondor's `CONDOR_Q_DASH_BATCH_IS_DEFAULT`.
+pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
+    let mut wish = Wish {
+        view: View::Batch,
+        jobs: Vec::new(),
+        clusters: Vec::new(),
+        owners: Vec::new(),
+        constraints: Vec::new(),
+        submitter: None,
+        all_users: false,
+        limit: None,
+        attributes: Vec::new(),
+        wide: false,
+        cut_at: None,
+        global: false,
+        name: None,
+    };
+    let mut columns = Columns::default();
+    let mut ads = None;
+    let mut totals = false;
+    let mut batch = batch_by_default;
+    let mut rows: Option<fn(RunTime) -> RowView> = None;
+    let mut run_time = RunTime::All;
+    let mut head_only = false;
+    for step in Walk::new(TABLE, arguments) {
+        let (key, colon, words) = match step {
+            Step::Word(word) => {
+                wish.add_word(word);
+                continue;
+            }
+            Step::Option { key, colon, words } => (key, colon.unwrap_or(""), words),
+            Step::Missing { key, typed } => return missing(key, typed),
+            Step::Refused { typed, why } => return mistake(format!("Error: {typed}: {why} by alien-workqueue")),
+            Step::Unknown(typed) => {
+                return Asked::Mistake { usage: true, line: format!("Error: unrecognized argument {typed}") };
+            }
+        };
+        match key {
+            Key::Wide => {
+                wish.wide = true;
+                // As recorded: the last two columns of the width given stay empty.
+                wish.cut_at = colon.parse().ok().map(|width: usize| width.saturating_sub(2));
+            }
+            Key::Long => match AdForm::named(colon) {
+                Some(form) => ads = Some(form),
+                None => return mistake(format!("Error: Argument -long: unknown format {colon}")),
+            },
+            Key::Xml => ads = Some(AdForm::Xml),
+            Key::Json => ads = Some(AdForm::Json),
+            Key::Limit => match words[0].parse() {
+                Ok(limit) => wish.limit = Some(limit),
+                Err(_) => return mistake(format!("Error: Argument -limit requires a number, not {}", words[0])),
+            },
+            Key::Name => wish.name = Some(words[0].clone()),
+            Key::Submitter => wish.submitter = Some(words[0].clone()),
+            Key::Constraint => wish.constraints.push(words[0].clone()),
+            Key::Attributes => wish
+                .attributes
+                .extend(words[0].split([',', ' ', '\t', '\n']).filter(|name| !name.is_empty()).map(str::to_owned)),
+            Key::Format => columns.format(&words[0], &words[1]),
+            Key::Auto => {
+                if !columns.auto(colon, words) {
+                    return mistake("Error: -autoformat requires at least one attribute parameter".into());
+                }
+            }
+            Key::PrintFormat => match std::fs::read(&words[0]) {
+                Ok(text) if text.iter().all(u8::is_ascii_whitespace) => head_only = true,
+                Ok(_) => {
+                    return mistake("Error: -print-format: such files are not supported by alien-workqueue".into());
+                }
+                Err(_) => return mistake(format!("Error: could not open print-format file {}", words[0])),
+            },
+            Key::Global => wish.global = true,
+            Key::Help => return Asked::Help,
+            Key::Version => return Asked::Version,
+            Key::Run => rows = Some(RowView::Run),
+            Key::Hold => rows = Some(|_| RowView::Hold),
+            Key::Idle => rows = Some(|_| RowView::Idle),
+            Key::Grid => rows = Some(|_| RowView::Grid),
+            Key::Io => rows = Some(|_| RowView::Io),
+            Key::Factory => rows = Some(|_| RowView::Factory),
+            Key::CpuTime => run_time = RunTime::Cpu,
+            Key::CurrentRun => run_time = RunTime::Current,
+            Key::AllUsers => wish.all_users = true,
+            Key::Batch => batch = true,
+            Key::NoBatch => batch = false,
+            Key::Totals => totals = true,
+        }
+    }
+    if let Some(rows) = rows {
+        wish.constraints.extend(rows(run_time).constraint().map(str::to_owned));
+    }
+    wish.view = if !columns.is_empty() {
+        View::Columns(columns)
+    } else if totals {
+        if ads == Some(AdForm::Json) { View::TotalsJson } else { View::Totals }
+    } else if let Some(form) = ads {
+        View::Ads(form)
+    } else if head_only {
+        View::HeadOnly
+    } else if let Some(rows) = rows {
+        View::Rows(rows(run_time))
+    } else if batch {
+        View::Batch
+    } else {
+        View::Rows(RowView::Plain(run_time))
+    };
+    // The batch view of 25.13 looks at the first of several clusters only; so recorded.
+    if matches!(wish.view, View::Batch) {
+        wish.clusters.truncate(1);
+    }
+    Asked::Wish(Box::new(wish))
+}
+
+fn mistake(line: String) -> Asked {
+    Asked::Mistake { usage: false, line }
+}
+
+fn missing(key: Option<Key>, typed: &str) -> Asked {
+    mistake(match key {
+        Some(Key::Format) => "Error: -format requires format and attribute parameters".into(),
+        _ => format!("Error: Argument {typed} requires another parameter"),
+    })
+}
+
+impl Wish {
+    /// `7` is a cluster, `7.0` a job, everything else an owner.
+    fn add_word(&mut self, word: &str) {
+        match job_number(word) {
+            Some((cluster, Some(proc))) => self.jobs.push((cluster, proc)),
+            Some((cluster, None)) => self.clusters.push(cluster),
+            None => self.owners.push(word.to_owned()),
+        }
+    }
+
+    /// Jobs or owners were named, so it is not about the caller's own jobs.
+    pub(super) fn names_jobs(&self) -> bool {
+        !(self.jobs.is_empty() && self.clusters.is_empty() && self.owners.is_empty() && self.submitter.is_none())
+    }
+}
+
+/// `C` or `C.P` with both in range.
+pub(crate) fn job_number(word: &str) -> Option<(u32, Option<u32>)> {
+    let number = |digits: &str| -> Option<u32> {
+        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    };
+    match word.split_once('.') {
+        Some((cluster, proc)) => Some((number(cluster)?, Some(number(proc)?))),
+        None => Some((number(word)?, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::unreachable_names;
+
+    fn words(line: &[&str]) -> Vec<String> {
+        line.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    fn wish(line: &[&str]) -> Box<Wish> {
+        match read(&words(line), true) {
+            Asked::Wish(wish) => wish,
+            other => panic!("{line:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_name_is_reachable() {
+        // `-hold-codes` and `-hold` share a beginning; the whole word still finds its own entry.
+        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn short_forms_of_the_field() {
+        for line in [&["-const", "x"][..], &["-cons", "x"], &["-constr", "x"], &["--constraint", "x"]] {
+            assert_eq!(wish(line).constraints, ["x"], "{line:?}");
+        }
+        for line in [["-tot"], ["-total"], ["-totals"]] {
+            assert!(matches!(wish(&line).view, View::Totals));
+        }
+        assert!(matches!(wish(&["-nob"]).view, View::Rows(RowView::Plain(RunTime::All))));
+        assert!(matches!(wish(&["-l"]).view, View::Ads(AdForm::Long)));
+        assert!(wish(&["-g"]).global);
+        assert_eq!(wish(&["-l", "-attr", "A,B C"]).attributes, ["A", "B", "C"]);
+        assert!(matches!(wish(&["-totals", "-json"]).view, View::TotalsJson));
+    }
+
+    #[test]
+    fn words_are_numbers_or_owners() {
+        let wish = wish(&["-nobatch", "1", "2.3", "alice", "1.x", "5-7", "", "99999999999"]);
+        assert_eq!((&wish.clusters[..], &wish.jobs[..]), (&[1][..], &[(2, 3)][..]));
+        assert_eq!(wish.owners, ["alice", "1.x", "5-7", "", "99999999999"]);
+    }
+
+    #[test]
+    fn the_two_counting_commands() {
+        for expression in
+            ["JobStatus==1", "JobStatus == 1", "JobStatus==1 || JobStatus==2", "JobStatus==1||JobStatus == 2"]
+        {
+            assert!(counting(&words(&["-constraint", expression])).is_some(), "{expression}");
+        }
+        for line in [
+            &["-constraint", "JobStatus==2"][..],
+            &["-constraint", "JobStatus==2||JobStatus==1"],
+            &["-constraint", "JobStatus==1", "-nobatch"],
+            &["-const", "JobStatus==1"],
+            &["-constraint"],
+        ] {
+            assert!(counting(&words(line)).is_none(), "{line:?}");
+        }
+    }
+}

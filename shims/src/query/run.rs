@@ -1,0 +1,215 @@
+//! From a command line to the printed answer.
+
+use std::borrow::Cow;
+use std::io::Read;
+use std::sync::Arc;
+
+use classad::Env;
+use control_proto::client::{Answer, ClientError};
+use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Totals};
+
+use crate::job::{Job, jobs};
+use crate::master;
+use crate::version;
+use crate::views::{self, BATCH_ATTRIBUTES, Scene};
+use crate::world::{Outcome, World};
+
+use super::command_line::{Asked, View, Wish, counting, read};
+
+const USAGE: &str = include_str!("../usage/condor_q.txt");
+const DOWN: &str = include_str!("../usage/condor_q_down.txt");
+const DOWN_NAMED: &str = include_str!("../usage/condor_q_down_named.txt");
+
+/// `condor_q ARGUMENTS…`
+pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    if let Some(constraint) = counting(arguments)
+        && world.screen_columns.is_none()
+        && let Some(outcome) = count(constraint, world)
+    {
+        return outcome;
+    }
+    let batch_by_default = world
+        .variable("_condor_CONDOR_Q_DASH_BATCH_IS_DEFAULT")
+        .is_none_or(|value| !value.eq_ignore_ascii_case("false"));
+    match read(arguments, batch_by_default) {
+        Asked::Wish(wish) => list(&wish, world),
+        Asked::Help => Outcome::answer(USAGE),
+        Asked::Version => version::answer(),
+        Asked::Mistake { usage, line } => {
+            Outcome { code: 1, out: if usage { USAGE.into() } else { Vec::new() }, err: format!("{line}\n").into() }
+        }
+    }
+}
+
+/// One line a job for the computing elements that count lines; `None` if the site wants HTCondor's table.
+fn count(constraint: &str, world: &World) -> Option<Outcome> {
+    let query = Query {
+        select: Selection { constraints: vec![constraint.to_owned()], mine: true, ..Selection::default() },
+        totals_only: true,
+        ..Query::default()
+    };
+    let answer = match master::ask(world, &Request::Query(query)) {
+        Ok(answer) => answer,
+        Err(error) => return Some(master::down(world, &error, DOWN)),
+    };
+    if !answer.site.alien_count_lines {
+        return None;
+    }
+    Some(match (refused(world, &answer), answer.end) {
+        (Some(outcome), _) => outcome,
+        (None, Some(end)) => {
+            let repeat = |line: &str, times: u64| line.repeat(usize::try_from(times).unwrap_or(0));
+            let waiting = repeat("**waiting**\n", end.selected.idle);
+            Outcome::answer(waiting + &repeat("**running**\n", end.selected.running))
+        }
+        (None, None) => master::unexpected(world),
+    })
+}
+
+fn list(wish: &Wish, world: &World) -> Outcome {
+    let answer = match master::ask(world, &Request::Query(query(wish))) {
+        Ok(answer) => answer,
+        Err(error) => return unanswered(wish, world, &error),
+    };
+    if let Some(name) = &wish.name
+        && !master::is_this_site(name, &answer.site.host)
+    {
+        return Outcome::failure("Error: Collector has no record of schedd/submitter\n");
+    }
+    if let Some(outcome) = refused(world, &answer) {
+        return outcome;
+    }
+    let Some(end) = answer.end else { return master::unexpected(world) };
+    match jobs(&answer) {
+        Ok(jobs) if jobs.len() as u64 == end.ads => Outcome::answer(print(wish, world, &answer, &end, &jobs)),
+        Ok(jobs) => {
+            Outcome::failure(format!("{}: the listing has {} of {} jobs\n", world.program, jobs.len(), end.ads))
+        }
+        Err(damage) => Outcome::failure(format!("{}: {damage}\n", world.program)),
+    }
+}
+
+/// The request for a wish: only the attributes that will be looked at.
+fn query(wish: &Wish) -> Query {
+    let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let attributes = match &wish.view {
+        View::Batch => own(BATCH_ATTRIBUTES),
+        View::Rows(rows) => own(rows.attributes()),
+        View::Ads(_) => wish.attributes.clone(),
+        View::Columns(columns) => columns.attributes(),
+        View::Totals | View::TotalsJson | View::HeadOnly => own(&["JobStatus"]),
+    };
+    let mut owners = wish.owners.clone();
+    // A submitter is written with or without its domain.
+    owners.extend(wish.submitter.as_ref().map(|name| name.split('@').next().unwrap_or_default().to_owned()));
+    Query {
+        select: Selection {
+            jobs: wish.jobs.clone(),
+            clusters: wish.clusters.clone(),
+            owners,
+            constraints: wish.constraints.clone(),
+            mine: !wish.all_users && !wish.names_jobs(),
+        },
+        attributes,
+        limit: wish.limit,
+        totals_only: matches!(wish.view, View::Totals | View::TotalsJson | View::HeadOnly),
+    }
+}
+
+fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &[Job]) -> String {
+    let site = &answer.site;
+    let clock = world.clock.clone();
+    let env =
+        Env { now_s: Some(site.now_s), offset_at: Some(Arc::new(move |at_s| clock.offset_s(at_s))), ..Env::default() };
+    let scene = Scene {
+        clock: &world.clock,
+        env: &env,
+        now_s: site.now_s,
+        cut_at: wish.cut_at.or(if wish.wide { None } else { world.screen_columns }),
+    };
+    let head = || match &wish.submitter {
+        Some(name) if name.contains('@') => views::submitter_head(name, site, &world.clock),
+        Some(name) => views::submitter_head(&format!("{name}@{}", site.domain), site, &world.clock),
+        None => views::head(site, &world.clock),
+    };
+    let table = matches!(wish.view, View::Batch | View::Rows(_) | View::Totals | View::HeadOnly);
+    if wish.global && table && end.selected.jobs == 0 && jobs.is_empty() {
+        return "All queues are empty\n".into();
+    }
+    match &wish.view {
+        View::Columns(columns) => columns.print(jobs, &env),
+        View::Ads(form) => views::print_ads(
+            *form,
+            jobs.iter().map(|job| match wish.attributes.as_slice() {
+                [] => Cow::Borrowed(job.ad()),
+                names => Cow::Owned(job.only(names)),
+            }),
+        ),
+        View::TotalsJson => views::totals_json(end),
+        View::HeadOnly => head(),
+        // The last line is the totals line itself: an AliEn class reads the last line (decision D61).
+        View::Totals => head() + &totals(wish, answer, end, end.selected),
+        View::Batch => {
+            let table = views::batch(jobs, &scene, !wish.jobs.is_empty());
+            head() + &table + "\n" + &totals(wish, answer, end, count_jobs(jobs, &env)) + "\n"
+        }
+        View::Rows(rows) => {
+            let mut out = head() + &rows.print(jobs, &scene);
+            if rows.with_totals() {
+                out += "\n";
+                out += &totals(wish, answer, end, count_jobs(jobs, &env));
+                out += "\n";
+            }
+            out
+        }
+    }
+}
+
+/// The lines of totals: of what was selected, of the caller's jobs if it was about those, of the whole queue.
+fn totals(wish: &Wish, answer: &Answer, end: &ListingEnd, selected: Totals) -> String {
+    let site = &answer.site;
+    let mut out = views::totals_line("query", &selected, false) + "\n";
+    if !wish.all_users && !wish.names_jobs() && !site.superuser {
+        out += &views::totals_line(&format!("{}@{}", site.user, site.domain), &end.mine, false);
+        out += "\n";
+    }
+    out + &views::totals_line("all users", &end.all, true) + "\n"
+}
+
+/// Totals of the jobs that are shown.
+fn count_jobs(jobs: &[Job], env: &Env) -> Totals {
+    let mut totals = Totals { jobs: jobs.len() as u64, ..Totals::default() };
+    for job in jobs {
+        match job.int("jobstatus", env) {
+            Some(1) => totals.idle += 1,
+            Some(2 | 6) => totals.running += 1,
+            Some(3) => totals.removed += 1,
+            Some(4) => totals.completed += 1,
+            Some(5) => totals.held += 1,
+            Some(7) => totals.suspended += 1,
+            _ => {}
+        }
+    }
+    totals
+}
+
+fn refused(world: &World, answer: &Answer) -> Option<Outcome> {
+    match &answer.reply {
+        Reply::Listing => None,
+        Reply::Refused { code: Refusal::Constraint, .. } => Some(Outcome::failure(format!(
+            "\n-- Failed to fetch ads from: {} : {}\n\n",
+            views::wire_address(&answer.site),
+            answer.site.host
+        ))),
+        Reply::Refused { code, message, speaks } => {
+            Some(Outcome::failure(format!("{}: {}\n", world.program, master::sentence(*code, message, *speaks))))
+        }
+        _ => Some(master::unexpected(world)),
+    }
+}
+
+/// HTCondor looks for a named schedd, and for all of them, at the collector, and then blames that.
+fn unanswered(wish: &Wish, world: &World, error: &ClientError) -> Outcome {
+    let named = wish.name.is_some() || wish.global || wish.submitter.is_some();
+    master::down(world, error, if named { DOWN_NAMED } else { DOWN })
+}

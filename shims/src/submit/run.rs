@@ -1,0 +1,267 @@
+//! From a command line to queued jobs.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use control_proto::client::{Client, ClientError};
+use control_proto::{Reply, Request};
+use submit_lang::{ClusterText, Options, Refusal, Submission, SubmitError};
+
+use crate::master;
+use crate::version;
+use crate::world::{Outcome, World};
+
+use super::command_line::{Asked, DryRun, Order, Source, read};
+use super::print;
+use super::send::{Unreadable, pack};
+use super::system::{System, file_error};
+
+const USAGE: &str = include_str!("../usage/condor_submit.txt");
+
+/// A connection that waited longer for a slow submit text is made anew: the master cuts off silent clients.
+const CONNECTION_KEPT: Duration = Duration::from_secs(2);
+
+/// `condor_submit ARGUMENTS…`
+pub fn run(arguments: &[String], stdin: &mut dyn Read, world: &World) -> Outcome {
+    match read(arguments) {
+        Asked::Order(order) => match submit(&order, stdin, world) {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                // A client whose pipe breaks takes that for another failure than ours.
+                if order.source() == Source::StandardInput && !world.input_is_screen {
+                    let _ = std::io::copy(stdin, &mut std::io::sink());
+                }
+                failure.outcome(&order, world)
+            }
+        },
+        Asked::Help => Outcome::answer(USAGE),
+        Asked::Version => version::answer(),
+        Asked::Mistake => Outcome::failure(USAGE),
+        Asked::Refused(line) => Outcome::failure(format!("{line}\n")),
+    }
+}
+
+/// Why nothing was submitted.
+#[derive(Debug)]
+enum Failure {
+    Master(ClientError),
+    UnknownName,
+    /// The submit file cannot be opened.
+    File {
+        name: String,
+        why: String,
+    },
+    Text(SubmitError),
+    Executable(Unreadable),
+    /// `-spool` or `-remote` with files that would have to be copied now.
+    Inputs,
+    DryRunFile {
+        name: String,
+        why: String,
+    },
+    Refused(String),
+    Unexpected,
+}
+
+impl Failure {
+    fn outcome(self, order: &Order, world: &World) -> Outcome {
+        let address_of = match &order.name {
+            Some(name) => format!("schedd {name}"),
+            None => "local schedd".to_owned(),
+        };
+        let cannot_find = format!("\nERROR: Can't find address of {address_of}\n");
+        match self {
+            Failure::Master(error @ ClientError::Down { .. }) => master::down(world, &error, &cannot_find),
+            Failure::Master(error) => Outcome::failure(format!("\nERROR: {error}\n")),
+            Failure::UnknownName => Outcome::failure(cannot_find),
+            Failure::File { name, why } => {
+                Outcome::failure(format!("\nERROR: Failed to open command file ({name}) ({why})\n"))
+            }
+            Failure::Text(error) => {
+                let started = error.stdout_started && order.announces();
+                let word = if order.dry_run.is_some() { "Dry-Run" } else { "Submitting" };
+                let dots = ".".repeat(if order.verbose() { 0 } else { error.dots as usize });
+                Outcome {
+                    code: SubmitError::EXIT_CODE,
+                    out: if started { format!("{word} job(s){dots}").into() } else { Vec::new() },
+                    err: error.message.into(),
+                }
+            }
+            Failure::Executable(Unreadable { path, error }) => {
+                Outcome::failure(format!("\nERROR: Can't access executable file {path}: {}\n", file_error(&error).text))
+            }
+            Failure::Inputs => Outcome::failure(
+                "\nERROR: input files are not copied at submission by alien-workqueue: submit without -spool or \
+                 -remote and keep them until the jobs have started\n",
+            ),
+            Failure::DryRunFile { name, why } => {
+                Outcome::failure(format!("\nERROR: Failed to open file -dry-run output file ({why}): {name}\n"))
+            }
+            Failure::Refused(sentence) => Outcome::failure(format!("\nERROR: {sentence}\n")),
+            Failure::Unexpected => master::unexpected(world),
+        }
+    }
+}
+
+/// The way to the master, opened before the text is read (decision D4).
+struct Line<'a> {
+    world: &'a World,
+    client: Option<(Client, Instant)>,
+}
+
+impl<'a> Line<'a> {
+    fn open(world: &'a World, name: Option<&str>) -> Result<Line<'a>, Failure> {
+        if let Some(name) = name
+            && !master::name_is_known(world, name).map_err(Failure::Master)?
+        {
+            return Err(Failure::UnknownName);
+        }
+        let client = master::connect(world).map_err(Failure::Master)?;
+        Ok(Line { world, client: Some((client, Instant::now())) })
+    }
+
+    /// One round trip. The first one uses the open connection if that is still fresh.
+    fn ask(&mut self, request: &Request, attachments: &[u8]) -> Result<control_proto::client::Answer, Failure> {
+        let client = match self.client.take() {
+            Some((client, since)) if since.elapsed() < CONNECTION_KEPT => client,
+            _ => master::connect(self.world).map_err(Failure::Master)?,
+        };
+        client.ask(request, attachments).map_err(Failure::Master)
+    }
+
+    fn reserve_cluster(&mut self) -> Result<u32, Failure> {
+        match self.ask(&Request::ReserveCluster, &[])?.reply {
+            Reply::Reserved { cluster } => Ok(cluster),
+            Reply::Refused { code, message, speaks } => Err(Failure::Refused(master::sentence(code, &message, speaks))),
+            _ => Err(Failure::Unexpected),
+        }
+    }
+}
+
+fn submit(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<Outcome, Failure> {
+    if let Some(dry_run) = &order.dry_run {
+        let text = text(order, stdin, world)?;
+        let system = System::new(world, stdin);
+        let submission =
+            submit_lang::submit(&text, &options(order, ClusterText::Number(1)), &system).map_err(Failure::Text)?;
+        return write_dry_run(order, dry_run, &submission, world);
+    }
+    let mut line = Line::open(world, order.name.as_deref())?;
+    let text = text(order, stdin, world)?;
+    let system = System::new(world, stdin);
+    let expanded = expand(order, &text, &system, &mut line);
+    let (submission, number) = match expanded {
+        Ok(done) => done,
+        Err(failure) => {
+            // HTCondor takes a cluster number before it looks at values, so a refused text uses one up; a text that
+            // cannot be read does not. The refusal stands whether or not the master hears of it.
+            if let Failure::Text(SubmitError { refusal, .. }) = &failure
+                && !matches!(refusal, Refusal::Line { .. } | Refusal::AppendedLine { .. } | Refusal::DagFile { .. })
+            {
+                let _ = line.reserve_cluster();
+            }
+            return Err(failure);
+        }
+    };
+    if submission.clusters.is_empty() {
+        let out = if order.announces() { "Submitting job(s)\n" } else { "" };
+        return Ok(Outcome { code: 0, out: out.into(), err: print::warnings(order, &submission, "").into() });
+    }
+    if (order.spool || order.remote) && needs_inputs(&submission) {
+        return Err(Failure::Inputs);
+    }
+    let parcel = pack(&submission, number, world.umask, &|path| system.path(path)).map_err(Failure::Executable)?;
+    let answer = line.ask(&parcel.request, &parcel.attachments)?;
+    match &answer.reply {
+        Reply::Submitted { clusters, warnings } => {
+            let (out, hint) = print::success(order, &submission, clusters, &answer.site, world.now_s);
+            let mut err = print::warnings(order, &submission, &hint);
+            err.extend(parcel.warnings);
+            err.extend(warnings.iter().map(|sentence| format!("WARNING: {sentence}\n")));
+            Ok(Outcome { code: 0, out: out.into(), err: err.into() })
+        }
+        Reply::Refused { code, message, speaks } => Err(Failure::Refused(master::sentence(*code, message, *speaks))),
+        _ => Err(Failure::Unexpected),
+    }
+}
+
+/// The submit text. Standard input is read to its end, so that no client's pipe breaks.
+fn text(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<String, Failure> {
+    let failed =
+        |name: &str, error: &std::io::Error| Failure::File { name: name.to_owned(), why: file_error(error).text };
+    let bytes = match order.source() {
+        Source::Nothing => Vec::new(),
+        Source::StandardInput => {
+            let mut bytes = Vec::new();
+            stdin.read_to_end(&mut bytes).map_err(|error| failed("<stdin>", &error))?;
+            bytes
+        }
+        Source::File(name) => {
+            std::fs::read(std::path::Path::new(&world.cwd).join(&name)).map_err(|error| failed(&name, &error))?
+        }
+    };
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+fn options(order: &Order, cluster: ClusterText) -> Options {
+    Options {
+        file_name: match order.source() {
+            Source::File(name) => name,
+            Source::StandardInput | Source::Nothing => "<stdin>".to_owned(),
+        },
+        before: order.before.clone(),
+        append: order.append.clone(),
+        queue_args: order.queue.clone(),
+        batch_name: order.batch_name.clone(),
+        single_cluster: order.single_cluster,
+        max_jobs: order.max_jobs,
+        disable_file_checks: order.disable_file_checks,
+        spool: order.spool,
+        remote: order.remote,
+        cluster,
+    }
+}
+
+/// Expands the text; a second time with a real number where the text computes with it.
+fn expand(
+    order: &Order,
+    text: &str,
+    system: &System<'_>,
+    line: &mut Line<'_>,
+) -> Result<(Submission, Option<u32>), Failure> {
+    let mut wanted = options(order, ClusterText::Placeholder);
+    if wanted.spool || wanted.remote {
+        // Checked as spooled, queued as usual: there is nothing to wait for, as jobs with inputs are refused.
+        submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
+        (wanted.spool, wanted.remote) = (false, false);
+    }
+    let submission = submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
+    if !submission.needs_cluster_number {
+        return Ok((submission, None));
+    }
+    let number = line.reserve_cluster()?;
+    wanted.cluster = ClusterText::Number(number);
+    let submission = submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
+    Ok((submission, Some(number)))
+}
+
+/// Some job reads files that `-spool` would copy now.
+fn needs_inputs(submission: &Submission) -> bool {
+    let is_input = |name: &str, text: &str| {
+        name.eq_ignore_ascii_case("TransferInput") || (name.eq_ignore_ascii_case("In") && text != "\"/dev/null\"")
+    };
+    submission.clusters.iter().any(|cluster| {
+        cluster.ad.iter().any(|(name, text)| is_input(name, text))
+            || cluster.varying.iter().any(|name| is_input(name, ""))
+    })
+}
+
+fn write_dry_run(order: &Order, dry_run: &DryRun, submission: &Submission, world: &World) -> Result<Outcome, Failure> {
+    let to_stdout = dry_run.file == "-";
+    let (out, file) = print::dry_run(order, submission, world.now_s, dry_run.full, to_stdout);
+    if !to_stdout {
+        std::fs::write(std::path::Path::new(&world.cwd).join(&dry_run.file), file)
+            .map_err(|error| Failure::DryRunFile { name: dry_run.file.clone(), why: file_error(&error).text })?;
+    }
+    Ok(Outcome { code: 0, out: out.into(), err: print::warnings(order, submission, "").into() })
+}
