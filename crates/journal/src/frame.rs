@@ -76,6 +76,14 @@ pub enum PayloadError {
 
 /// Kind byte of the mark that follows a sync when nothing else does; it carries only its header.
 pub(crate) const KIND_SYNC_MARK: u8 = 0;
+/// Kind byte of a gap that salvage left: its payload is a u64, how many sequence numbers are missing from its own on.
+pub(crate) const KIND_GAP: u8 = 127;
+/// Kind byte of [`Record::EventsUpto`].
+pub(crate) const KIND_EVENTS_UPTO: u8 = 12;
+/// Kind byte of [`Record::HistoryUpto`].
+pub(crate) const KIND_HISTORY_UPTO: u8 = 13;
+/// Kind byte of [`Record::CheckpointJob`].
+pub(crate) const KIND_CHECKPOINT_JOB: u8 = 35;
 /// Kind byte of [`Record::CheckpointBegin`].
 pub(crate) const KIND_CHECKPOINT_BEGIN: u8 = 32;
 /// Kind byte of [`Record::CheckpointEnd`].
@@ -100,20 +108,20 @@ macro_rules! kinds {
             }
 
             fn encode_payload(&self, out: Vec<u8>) -> Vec<u8> {
-                match self { $(Record::$name(payload) => encode(payload, out),)* }
+                match self { $(Record::$name(payload) => encode_struct(payload, out),)* }
             }
         }
 
         /// Reads the payload of a frame whose checksum was right.
-        pub(crate) fn decode_payload(kind: u8, version: u8, payload: &[u8]) -> Result<Record, PayloadError> {
+        ///
+        /// # Errors
+        /// [`PayloadError`].
+        pub fn decode(kind: u8, version: u8, payload: &[u8]) -> Result<Record, PayloadError> {
             match kind {
-                $($byte => decode(stringify!($name), $version, version, payload).map(Record::$name),)*
+                $($byte => decode_struct(stringify!($name), $version, version, payload).map(Record::$name),)*
                 _ => Err(PayloadError::UnknownKind { kind }),
             }
         }
-
-        #[cfg(test)]
-        pub(crate) const KINDS: &[(u8, &str)] = &[$(($byte, stringify!($name)),)*];
     };
 }
 kinds! {
@@ -137,11 +145,28 @@ kinds! {
     36 1 CheckpointEnd
 }
 
-fn encode<T: Serialize>(payload: &T, out: Vec<u8>) -> Vec<u8> {
+/// The payload of a record alone.
+///
+/// # Errors
+/// [`EncodeError::TooLong`].
+pub fn encode(record: &Record) -> Result<Vec<u8>, EncodeError> {
+    let payload = record.encode_payload(Vec::new());
+    match payload.len() {
+        len if len > PAYLOAD_MAX => Err(EncodeError::TooLong { len }),
+        _ => Ok(payload),
+    }
+}
+
+fn encode_struct<T: Serialize>(payload: &T, out: Vec<u8>) -> Vec<u8> {
     postcard::to_extend(payload, out).expect("a vector takes every record: no type here can fail to serialize")
 }
 
-fn decode<T: DeserializeOwned>(name: &'static str, known: u8, version: u8, payload: &[u8]) -> Result<T, PayloadError> {
+fn decode_struct<T: DeserializeOwned>(
+    name: &'static str,
+    known: u8,
+    version: u8,
+    payload: &[u8],
+) -> Result<T, PayloadError> {
     if version != known {
         return Err(PayloadError::UnknownVersion { name, version, known });
     }
@@ -215,6 +240,14 @@ pub(crate) fn append_sync_mark(out: &mut Vec<u8>, salt: u32, seq: u64, unsynced:
     let start = out.len();
     out.resize(start + HEADER_LEN, 0);
     seal(&mut out[start..], salt, KIND_SYNC_MARK, 1, seq, unsynced);
+}
+
+/// Appends the frame of a payload that is encoded already.
+pub(crate) fn append_payload(out: &mut Vec<u8>, salt: u32, seq: u64, kind: u8, version: u8, payload: &[u8]) {
+    let start = out.len();
+    out.resize(start + HEADER_LEN, 0);
+    out.extend_from_slice(payload);
+    seal(&mut out[start..], salt, kind, version, seq, 0);
 }
 
 fn seal(frame: &mut [u8], salt: u32, kind: u8, version: u8, seq: u64, unsynced: u32) {

@@ -5,22 +5,29 @@
 //! damage, and the salvage of a damaged one. What is not: files (the shell implements [`Storage`]), clocks, threads,
 //! and the meaning of a record for the queue, which is the core's. The bytes are described in `docs/journal-format.md`.
 //!
-//! Start reading at [`Record`], then [`Writer`], then `replay`.
+//! Start reading at [`Record`], then [`Writer`], then [`replay()`].
 
+mod error;
 pub mod frame;
 mod job_id;
+#[doc(hidden)]
+pub mod powercut;
 mod record;
+mod replay;
 mod segment;
 mod storage;
+mod walk;
 mod writer;
 
-pub use frame::{EncodeError, PAYLOAD_MAX};
+pub use error::{Fault, JournalError, Position};
+pub use frame::{EncodeError, PAYLOAD_MAX, PayloadError};
 pub use job_id::{JobId, JobIdError};
 pub use record::{
     Blob, BlobHash, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
     Counters, Edited, Edits, Ended, EventsUpto, Exit, Held, HistoryUpto, How, INLINE_MAX, JobStatus, LeftQueue, Lost,
     LostReason, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
 };
+pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
 pub use segment::{JournalId, segment_name, segment_number};
 pub use storage::Storage;
 pub use writer::{Batch, ROTATE_AT, Segment, Step, Writer};

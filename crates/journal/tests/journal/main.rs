@@ -1,0 +1,8 @@
+//! The journal as its users see it: what is written comes back, what was promised survives, damage is named.
+
+mod checkpoint;
+mod damage;
+mod full_disk;
+mod power_cut;
+mod records;
+mod round_trip;
