@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -18,8 +18,10 @@ use crate::wait::{Expired, wait_until};
 
 /// Environment variable that carries the mark.
 const MARK: &str = "TESTKIT_MARK";
-/// Searches for marked processes: a process may fork between the look at it and its end, its child is found next.
-const SWEEPS_MAX: usize = 20;
+/// All marked processes must be gone after this time.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+/// A process that changes its program shows its environment again within this time.
+const EXEC_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A running process, leader of its own process group; it and all its offspring are killed on drop.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Guard {
     child: Child,
     ended: Option<ExitStatus>,
     mark: String,
+    /// When the process was started, in clock ticks since the machine was: its offspring is not older.
+    since: u64,
 }
 
 impl Guard {
@@ -38,8 +42,20 @@ impl Guard {
     pub fn start(name: &str, command: &mut Command) -> io::Result<Guard> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mark = format!("{}-{}-{}.", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), boot_ticks());
-        let child = command.env(MARK, &mark).process_group(0).spawn()?;
-        Ok(Guard { name: name.to_owned(), child, ended: None, mark })
+        command.env(MARK, &mark).process_group(0);
+        // A program that a test has just written is busy as long as another thread's fork, not yet at its exec, holds
+        // the descriptor it was written through.
+        let mut outcome = command.spawn();
+        let _ = wait_until(Duration::from_secs(2), "a program that is not busy", || {
+            let busy = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy);
+            if busy {
+                outcome = command.spawn();
+            }
+            !busy
+        });
+        let child = outcome?;
+        let since = start_ticks(child.id().cast_signed()).unwrap_or_default();
+        Ok(Guard { name: name.to_owned(), child, ended: None, mark, since })
     }
 
     /// Process id; equal to the id of its process group.
@@ -101,24 +117,24 @@ impl Guard {
             let _ = killpg(self.unix_pid(), Signal::SIGKILL);
             self.kill_9();
         }
-        for _ in 0..SWEEPS_MAX {
-            let rest = marked(&self.mark);
-            if rest.is_empty() {
-                return;
-            }
-            for pid in &rest {
+        // Kills at each look what it finds: a process may fork between the look at it and its end.
+        let begin = Instant::now();
+        let gone = wait_until(END_DEADLINE, "end of marked processes", || {
+            let found = Marked::look(&self.mark, self.since);
+            for pid in &found.sure {
                 let _ = kill(*pid, Signal::SIGKILL);
             }
-            // Their parent may be anybody: watch them go instead of waiting for them.
-            let _ = wait_until(Duration::from_secs(2), "end of marked processes", || {
-                !marked(&self.mark).iter().any(|pid| rest.contains(pid))
-            });
+            found.sure.is_empty() && (found.unclear == 0 || begin.elapsed() > EXEC_PATIENCE)
+        });
+        if let Err(expired) = gone {
+            // No panic: this runs in drop, perhaps of a test that is panicking already.
+            eprintln!("testkit: {}: {expired}", self.name);
         }
     }
 
     /// Process ids of everything that the process started, or its offspring did, and that still runs; itself included.
     pub fn running(&self) -> Vec<u32> {
-        marked(&self.mark).into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect()
+        Marked::look(&self.mark, self.since).sure.into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect()
     }
 
     /// The pipe to the standard input, if the command asked for one; the second call gives `None`.
@@ -137,19 +153,46 @@ impl Drop for Guard {
     }
 }
 
-/// Processes whose environment carries `mark`. Those of other users cannot be read, and are none of ours.
-fn marked(mark: &str) -> Vec<Pid> {
-    let needle = format!("{MARK}={mark}").into_bytes();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| {
-            // A zombie has an empty environment, so it does not count.
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|entry| entry == needle)
-        })
-        .map(Pid::from_raw)
-        .collect()
+/// What a look at all processes found.
+#[derive(Debug, Default)]
+struct Marked {
+    /// They carry the mark.
+    sure: Vec<Pid>,
+    /// How many younger ones cannot be read at this moment: the environment of a process is empty for an instant
+    /// while it changes its program. Others started theirs with an empty one and stay unclear; so patience ends.
+    unclear: usize,
+}
+
+impl Marked {
+    /// Looks at all processes started at `since` or later (in clock ticks since the machine was started).
+    fn look(mark: &str, since: u64) -> Marked {
+        let needle = format!("{MARK}={mark}").into_bytes();
+        let mut found = Marked::default();
+        let Ok(entries) = std::fs::read_dir("/proc") else { return found };
+        for pid in entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()) {
+            // Processes of other users cannot be read, and are none of ours.
+            match std::fs::read(format!("/proc/{pid}/environ")) {
+                Ok(environment) if environment.split(|byte| *byte == 0).any(|entry| entry == needle) => {
+                    found.sure.push(Pid::from_raw(pid));
+                }
+                // Zombies and threads of the kernel have no program.
+                Ok(environment) if environment.is_empty() => {
+                    let has_program = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+                    found.unclear += usize::from(has_program && start_ticks(pid).is_some_and(|start| start >= since));
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// When a process was started, in clock ticks since the machine was; `None` when it is gone.
+fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, in parentheses, may hold anything; this is the 22nd.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Makes marks of different test runs differ even when process ids come round again.
@@ -170,7 +213,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "setsid sleep 600 & exec sleep 600"]).stdout(Stdio::null());
         let guard = Guard::start("parent", &mut command).unwrap();
-        wait_until(LONG, "parent and child", || marked(&guard.mark).len() == 2).unwrap();
+        wait_until(LONG, "parent and child", || guard.running().len() == 2).unwrap();
         guard
     }
 
@@ -179,7 +222,7 @@ mod tests {
         let guard = parent_with_escaped_child();
         let mark = guard.mark.clone();
         drop(guard);
-        assert_eq!(marked(&mark), []);
+        assert_eq!(Marked::look(&mark, 0).sure, []);
     }
 
     #[test]
@@ -191,7 +234,7 @@ mod tests {
             panic!("a test that fails");
         }));
         assert!(outcome.is_err());
-        assert_eq!(marked(&mark), []);
+        assert_eq!(Marked::look(&mark, 0).sure, []);
     }
 
     #[test]
@@ -201,7 +244,7 @@ mod tests {
         assert!(guard.ended().is_some_and(|status| status.code().is_none()));
         assert_eq!(guard.running().len(), 1);
         guard.end();
-        assert_eq!(marked(&guard.mark), []);
+        assert_eq!(guard.running(), []);
     }
 
     #[test]
@@ -210,7 +253,7 @@ mod tests {
         let mut second = parent_with_escaped_child();
         first.end();
         assert!(second.ended().is_none());
-        assert_eq!(marked(&second.mark).len(), 2);
+        assert_eq!(second.running().len(), 2);
     }
 
     #[test]
@@ -221,6 +264,24 @@ mod tests {
         let mut line = [0; 6];
         io::Read::read_exact(guard.child.stderr.as_mut().unwrap(), &mut line).unwrap();
         assert_eq!(guard.stop(LONG).unwrap().code(), Some(7));
+    }
+
+    /// Ended at any moment of its life, in particular while a process changes its program and shows no environment.
+    #[test]
+    fn nothing_escapes_at_any_moment() {
+        for pause_us in (0..3000).step_by(100) {
+            let mut command = Command::new("sh");
+            command.args(["-c", "setsid env setsid sleep 600 & exec setsid -w env sleep 600"]);
+            let guard = Guard::start("parent", command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_micros(pause_us) {
+                std::hint::spin_loop();
+            }
+            let mark = guard.mark.clone();
+            drop(guard);
+            // The next look comes later than any change of program that was under way.
+            assert_eq!(Marked::look(&mark, 0).sure, [], "after {pause_us} µs");
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ const LOG_TAIL_BYTES: u64 = 16 * 1024;
 /// How a site is set up.
 #[derive(Debug, Clone, Default)]
 pub struct SiteOptions {
+    /// Program to start as the master instead of the one just built, for example that of an older release.
+    pub master_program: Option<PathBuf>,
     /// Further options of the master, given as they are.
     pub master_args: Vec<OsString>,
     /// Further environment of the master.
@@ -155,7 +157,8 @@ impl Site {
     /// The command line of the master, as [`Site::start_master`] uses it; for tests of its refusals.
     pub fn master_command(&self) -> Command {
         let log = append(&self.log("master"));
-        let mut command = without_settings(bin("alien_work_queue"));
+        let program = self.options.master_program.clone().unwrap_or_else(|| bin("alien_work_queue"));
+        let mut command = without_settings(program);
         command
             .current_dir(self.home())
             .stdin(Stdio::null())
@@ -399,6 +402,38 @@ mod tests {
         let stdout = "Submitting job(s)..........\n10 job(s) submitted to cluster 12.\n";
         assert_eq!(cluster_of(stdout), Some(12));
         assert_eq!(cluster_of("ERROR: no\n"), None);
+    }
+
+    /// A site whose master is this shell script.
+    fn site_with_master(script: &str) -> Site {
+        let mut site = Site::with(SiteOptions { without_master: true, ..SiteOptions::default() });
+        site.options.master_program = Some(site.write_script("master", &format!("#!/bin/sh\n{script}\n")));
+        site
+    }
+
+    #[test]
+    fn a_master_comes_back_on_its_port_after_stop_and_after_a_crash() {
+        // Takes the port it is given, else 4711, as the real one takes any free one for 0.
+        let script = "while [ $1 != --port ]; do shift; done; [ $2 = 0 ] && set x 4711\n\
+                      trap 'exit 5' TERM; echo alien_work_queue: listening on 127.0.0.1:$2\n\
+                      while :; do sleep 0.01; done";
+        let site = site_with_master(script);
+        site.start_master();
+        assert_eq!(site.port(), 4711);
+        let first = site.master_pid();
+        site.kill_9();
+        site.start_master();
+        assert_ne!(site.master_pid(), first);
+        site.restart();
+        assert_eq!(site.port(), 4711);
+        assert_eq!(site.logs().matches("listening on 127.0.0.1:4711").count(), 3);
+        assert_eq!(site.stop_master().code(), Some(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "no room for the journal")]
+    fn a_master_that_ends_at_its_start_shows_why() {
+        site_with_master("echo no room for the journal >&2; exit 1").start_master();
     }
 
     #[test]
