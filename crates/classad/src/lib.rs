@@ -20,7 +20,7 @@ mod print;
 mod value;
 
 pub use ad::{AdError, ClassAd, Scope};
-pub use env::{Env, HomeOf, OffsetAt};
+pub use env::{Env, HomeOf, OffsetAt, ZoneNameAt};
 pub use eval::eval;
 pub use expr::{Expr, References};
 pub use packed::{Unpacked, VALUE_MAX, pack_row, unpack_row};

@@ -22,13 +22,21 @@ impl ScopeId {
 /// Scopes of nested ads are numbered after the two roots.
 const ROOTS: u32 = 2;
 
+/// An ad that was entered.
+struct Nested {
+    ad: Arc<ClassAd>,
+    parent: ScopeId,
+    /// The ad is a context given to an expression: names are looked up around the expression first.
+    outer_first: bool,
+}
+
 /// One evaluation.
 pub(crate) struct Machine<'e> {
     my: &'e dyn Scope,
     target: Option<&'e dyn Scope>,
     pub(crate) env: &'e Env,
     /// Nested ads that were entered, and the scope they stand in.
-    nested: Vec<(Arc<ClassAd>, ScopeId)>,
+    nested: Vec<Nested>,
     /// The number of an ad that was entered before, by its address and its scope: the same ad is the same scope,
     /// or a reference that leads back to itself would not be seen.
     entered: HashMap<(usize, ScopeId), ScopeId>,
@@ -146,26 +154,37 @@ impl<'e> Machine<'e> {
         left
     }
 
-    /// An unscoped name: the innermost ad, the enclosing ones, the other root. `own_root` restricts it to the
-    /// given ad and what is special.
-    fn attribute(&mut self, name: &Arc<str>, scope: ScopeId, own_root: bool) -> Val {
+    /// An unscoped name: the innermost ad, the enclosing ones, the other root. `this_side` leaves the other root out.
+    fn attribute(&mut self, name: &Arc<str>, scope: ScopeId, this_side: bool) -> Val {
         let mut at = scope;
+        let mut context = None;
         loop {
-            if let Some(val) = self.attribute_of(name, at) {
+            if self.is_context(at) {
+                context = Some(at);
+            } else if let Some(val) = self.attribute_of(name, at) {
                 return val;
             }
             match self.parent(at) {
-                Some(parent) if !own_root => at = parent,
-                _ => break,
+                Some(parent) => at = parent,
+                None => break,
             }
+        }
+        if let Some(context) = context
+            && let Some(val) = self.attribute_of(name, context)
+        {
+            return val;
         }
         if let Some(special) = self.special(name, scope) {
             return special;
         }
         match self.other_root(at) {
-            Some(other) if !own_root => self.attribute_of(name, other).unwrap_or(Val::Undefined),
+            Some(other) if !this_side => self.attribute_of(name, other).unwrap_or(Val::Undefined),
             _ => Val::Undefined,
         }
+    }
+
+    fn is_context(&self, scope: ScopeId) -> bool {
+        scope.0.checked_sub(ROOTS).is_some_and(|nested| self.nested[nested as usize].outer_first)
     }
 
     /// Names that have a meaning when no attribute is called so.
@@ -206,7 +225,7 @@ impl<'e> Machine<'e> {
         match scope {
             ScopeId::MY => self.my.lookup(name),
             ScopeId::TARGET => self.target?.lookup(name),
-            ScopeId(nested) => self.nested[(nested - ROOTS) as usize].0.get(name).cloned().map(Cow::Owned),
+            ScopeId(nested) => self.nested[(nested - ROOTS) as usize].ad.get(name).cloned().map(Cow::Owned),
         }
     }
 
@@ -228,7 +247,7 @@ impl<'e> Machine<'e> {
 
     fn parent(&self, scope: ScopeId) -> Option<ScopeId> {
         let nested = scope.0.checked_sub(ROOTS)?;
-        Some(self.nested[nested as usize].1)
+        Some(self.nested[nested as usize].parent)
     }
 
     fn root(&self, scope: ScopeId) -> ScopeId {
@@ -248,12 +267,24 @@ impl<'e> Machine<'e> {
 
     /// The scope of an ad that stands in another one.
     pub(crate) fn enter(&mut self, ad: &Arc<ClassAd>, parent: ScopeId) -> ScopeId {
-        let next = ScopeId(ROOTS + u32::try_from(self.nested.len()).expect("every scope costs a step"));
+        let next = self.next_scope();
         let id = *self.entered.entry((Arc::as_ptr(ad) as usize, parent)).or_insert(next);
         if id == next {
-            self.nested.push((Arc::clone(ad), parent));
+            self.nested.push(Nested { ad: Arc::clone(ad), parent, outer_first: false });
         }
         id
+    }
+
+    fn next_scope(&self) -> ScopeId {
+        ScopeId(ROOTS + u32::try_from(self.nested.len()).expect("every scope costs a step"))
+    }
+
+    /// The value of an expression that stands in `scope`, with what is not found there looked up in an ad.
+    pub(crate) fn eval_with_context(&mut self, expr: &Expr, scope: ScopeId, context: ScopeId) -> Val {
+        let Some(ad) = self.ad(context) else { return Val::Undefined };
+        let id = self.next_scope();
+        self.nested.push(Nested { ad, parent: scope, outer_first: true });
+        self.eval(expr, id)
     }
 
     /// The ad of a scope; `None` for a root that cannot list its attributes.
@@ -261,7 +292,7 @@ impl<'e> Machine<'e> {
         match scope {
             ScopeId::MY => self.my.whole(),
             ScopeId::TARGET => self.target?.whole(),
-            ScopeId(nested) => Some(Arc::clone(&self.nested[(nested - ROOTS) as usize].0)),
+            ScopeId(nested) => Some(Arc::clone(&self.nested[(nested - ROOTS) as usize].ad)),
         }
     }
 
@@ -329,12 +360,12 @@ impl<'e> Machine<'e> {
 
     /// The value as `string()` makes it: strings bare, all else in the new syntax on one line. Not for undefined
     /// and error, which have no text. `None` if it would be too long.
-    pub(crate) fn to_text(&mut self, val: &Val) -> Option<Arc<str>> {
+    pub(crate) fn text_of(&mut self, val: &Val) -> Option<Arc<str>> {
         let mut out = String::new();
         match val {
             Val::Str(text) => return Some(Arc::clone(text)),
             Val::AbsTime(time) => out.push_str(&time.to_string()),
-            Val::RelTime(secs) => out.push_str(&crate::func::time::rel_time_text(*secs)),
+            Val::RelTime(secs) => out.push_str(&crate::func::time::rel_time_text(secs.trunc())),
             other => write_value(&mut out, &self.value(other), Style::New),
         }
         if out.len() > TEXT_MAX || !self.charge(out.len() / 64) { None } else { Some(out.into()) }

@@ -131,16 +131,16 @@ fn integers(op: BinaryOp, a: i64, b: i64) -> Val {
     }
 }
 
+/// HTCondor takes positive infinity, and only that, for a failure.
 fn reals(op: BinaryOp, a: f64, b: f64) -> Val {
-    match op {
-        BinaryOp::Add => Val::Real(a + b),
-        BinaryOp::Sub => Val::Real(a - b),
-        BinaryOp::Mul => Val::Real(a * b),
-        // HTCondor takes only positive infinity for a failed division.
-        BinaryOp::Div if a / b == f64::INFINITY => Val::Error,
-        BinaryOp::Div => Val::Real(a / b),
-        _ => Val::Error,
-    }
+    let result = match op {
+        BinaryOp::Add => a + b,
+        BinaryOp::Sub => a - b,
+        BinaryOp::Mul => a * b,
+        BinaryOp::Div => a / b,
+        _ => return Val::Error,
+    };
+    if result == f64::INFINITY { Val::Error } else { Val::Real(result) }
 }
 
 fn times(op: BinaryOp, left: &Val, right: &Val) -> Val {
@@ -151,13 +151,13 @@ fn times(op: BinaryOp, left: &Val, right: &Val) -> Val {
         (BinaryOp::Sub, Val::AbsTime(time), Val::RelTime(span)) => later(*time, -*span),
         (BinaryOp::Add, Val::RelTime(a), Val::RelTime(b)) => Val::RelTime(a + b),
         (BinaryOp::Sub, Val::RelTime(a), Val::RelTime(b)) => Val::RelTime(a - b),
-        (BinaryOp::Mul, Val::RelTime(span), factor) | (BinaryOp::Mul, factor, Val::RelTime(span)) => {
+        (BinaryOp::Mul, Val::RelTime(span), factor @ (Val::Int(_) | Val::Real(_)))
+        | (BinaryOp::Mul, factor @ (Val::Int(_) | Val::Real(_)), Val::RelTime(span)) => {
             number(factor).map_or(Val::Error, |factor| Val::RelTime(span * factor))
         }
-        (BinaryOp::Div, Val::RelTime(span), divisor) => match number(divisor) {
-            Some(divisor) if divisor != 0.0 => Val::RelTime(span / divisor),
-            _ => Val::Error,
-        },
+        (BinaryOp::Div, Val::RelTime(span), divisor @ (Val::Int(_) | Val::Real(_))) => {
+            number(divisor).map_or(Val::Error, |divisor| Val::RelTime(span / divisor))
+        }
         _ => Val::Error,
     }
 }

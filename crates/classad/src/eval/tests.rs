@@ -67,9 +67,9 @@ fn long_chains_of_alternatives_are_fine() {
 #[test]
 fn deepest_nesting_fits_a_small_stack() {
     let work = || {
-        let deepest = format!("{}1{}", "(".repeat(380), ")".repeat(380));
+        let deepest = format!("{}1{}", "(".repeat(240), ")".repeat(240));
         assert_eq!(value(&deepest, ""), "1");
-        let calls = format!("{}1{}", "int(".repeat(380), ")".repeat(380));
+        let calls = format!("{}1{}", "int(".repeat(240), ")".repeat(240));
         assert_eq!(value(&calls, ""), "1");
         let mut ad = ClassAd::new();
         for i in 0..600 {

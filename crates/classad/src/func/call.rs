@@ -1,5 +1,9 @@
 //! A call in the tree.
 
+use std::sync::{Arc, OnceLock};
+
+use pcre2::bytes::Regex;
+
 use crate::Expr;
 use crate::eval::{Machine, ScopeId, Val};
 use crate::name::Name;
@@ -20,6 +24,8 @@ pub(crate) struct Call {
     name: Name,
     args: Vec<Expr>,
     function: Option<&'static Function>,
+    /// The compiled pattern of a call whose pattern is literal: a constraint is evaluated for each job.
+    regex: OnceLock<Option<Arc<Regex>>>,
 }
 
 impl Call {
@@ -30,7 +36,7 @@ impl Call {
             .flat_map(|table| table.iter())
             .find(|function| function.name == &**name.lower())
             .filter(|function| (function.args_min..=function.args_max).contains(&args.len()));
-        Call { name, args, function }
+        Call { name, args, function, regex: OnceLock::new() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -82,6 +88,11 @@ impl<'a> Args<'a, '_, '_> {
     /// An argument as written.
     pub(crate) fn expr(&self, index: usize) -> &'a Expr {
         &self.call.args[index]
+    }
+
+    /// Where a literal pattern's compiled form is kept.
+    pub(crate) fn regex_cache(&self) -> &'a OnceLock<Option<Arc<Regex>>> {
+        &self.call.regex
     }
 
     /// An argument's value.

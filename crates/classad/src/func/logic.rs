@@ -28,7 +28,7 @@ fn eval(args: &mut Args<'_, '_, '_>) -> Val {
     if matches!(val, Val::Undefined | Val::Error) {
         return Val::Error;
     }
-    let Some(text) = args.machine.to_text(&val) else { return Val::Error };
+    let Some(text) = args.machine.text_of(&val) else { return Val::Error };
     if !args.machine.charge(text.len()) {
         return Val::Error;
     }
@@ -48,6 +48,7 @@ fn unparse(args: &mut Args<'_, '_, '_>) -> Val {
             }
             None => Val::str(""),
         },
+        Node::Select(_) => Val::str(""),
         _ => Val::Error,
     }
 }

@@ -1,9 +1,8 @@
 //! Numbers.
 
 use super::call::{Args, Function};
-use super::types::{leading_real, truncate};
+use super::types::{to_number, truncate};
 use crate::eval::Val;
-use crate::eval::ops::{number, whole};
 
 pub(super) const TABLE: &[Function] = &[
     Function { name: "floor", args_min: 1, args_max: 1, run: |args| rounded(args, f64::floor) },
@@ -19,8 +18,7 @@ pub(super) const TABLE: &[Function] = &[
 fn rounded(args: &mut Args<'_, '_, '_>, round: fn(f64) -> f64) -> Val {
     match args.val(0) {
         Val::Int(i) => Val::Int(i),
-        Val::Str(text) => leading_real(&text).map_or(Val::Error, |r| Val::Int(truncate(round(r)))),
-        other => number(&other).map_or(Val::Error, |r| Val::Int(truncate(round(r)))),
+        other => to_number(&other).map_or(Val::Error, |r| Val::Int(truncate(round(r)))),
     }
 }
 
@@ -30,7 +28,7 @@ fn pow(args: &mut Args<'_, '_, '_>) -> Val {
         (Val::Int(base), Val::Int(exponent)) if exponent >= 0 => {
             Val::Int(truncate((base as f64).powf(exponent as f64)))
         }
-        (base, exponent) => match (number(&base), number(&exponent)) {
+        (base, exponent) => match (to_number(&base), to_number(&exponent)) {
             (Some(base), Some(exponent)) => Val::Real(base.powf(exponent)),
             _ => Val::Error,
         },
@@ -38,17 +36,16 @@ fn pow(args: &mut Args<'_, '_, '_>) -> Val {
 }
 
 /// Up to a multiple of a number, or to the first element of a list that is not smaller, or to a multiple of the
-/// last element.
+/// last element. Integers give an integer.
 fn quantize(args: &mut Args<'_, '_, '_>) -> Val {
     let amount = args.val(0);
-    let Some(wanted) = number(&amount) else { return Val::Error };
+    let Some(wanted) = to_number(&amount) else { return Val::Error };
     let mut quantum = args.val(1);
-    if let Val::List(items, scope) = &quantum {
-        let (items, scope) = (items.clone(), *scope);
+    if let Val::List(items, scope) = quantum {
         let mut last = Val::Int(0);
         for item in items.iter() {
             last = args.machine.eval(item, scope);
-            match number(&last) {
+            match to_number(&last) {
                 Some(step) if step >= wanted => return last,
                 Some(_) => {}
                 None => return Val::Error,
@@ -56,13 +53,14 @@ fn quantize(args: &mut Args<'_, '_, '_>) -> Val {
         }
         quantum = last;
     }
-    match (whole(&amount), whole(&quantum)) {
-        (_, Some(0)) => amount,
-        (Some(amount), Some(quantum)) => {
-            let steps = amount.wrapping_add(quantum - 1).wrapping_div(quantum);
-            Val::Int(steps.wrapping_mul(quantum))
+    match (&amount, &quantum) {
+        (_, Val::Int(0)) => amount,
+        (Val::Int(amount), Val::Int(quantum)) => {
+            let steps = amount.wrapping_add(quantum.wrapping_sub(1)).wrapping_div(*quantum);
+            Val::Int(steps.wrapping_mul(*quantum))
         }
-        _ => match number(&quantum) {
+        _ => match to_number(&quantum) {
+            Some(0.0) => Val::Real(wanted),
             Some(quantum) => Val::Real((wanted / quantum).ceil() * quantum),
             None => Val::Error,
         },
@@ -84,21 +82,23 @@ fn random(args: &mut Args<'_, '_, '_>) -> Val {
 /// Seconds as `days+hours:minutes:seconds`, leading zero parts left out.
 fn interval(args: &mut Args<'_, '_, '_>) -> Val {
     let secs = match args.val(0) {
-        Val::Real(r) => truncate(r),
-        other => match whole(&other) {
-            Some(secs) => secs,
+        Val::Int(secs) => secs,
+        other => match to_number(&other) {
+            Some(secs) => truncate(secs),
             None => return Val::Error,
         },
     };
+    let sign = if secs < 0 { "-" } else { "" };
+    let secs = secs.unsigned_abs();
     let (days, hours, minutes, secs) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60, secs % 60);
-    let text = if days != 0 {
-        format!("{days}+{:02}:{:02}:{:02}", hours.abs(), minutes.abs(), secs.abs())
-    } else if hours != 0 {
-        format!("{hours}:{:02}:{:02}", minutes.abs(), secs.abs())
-    } else if minutes != 0 {
-        format!("{minutes}:{:02}", secs.abs())
+    let text = if days > 0 {
+        format!("{sign}{days}+{hours:02}:{minutes:02}:{secs:02}")
+    } else if hours > 0 {
+        format!("{sign}{hours}:{minutes:02}:{secs:02}")
+    } else if minutes > 0 {
+        format!("{sign}{minutes}:{secs:02}")
     } else {
-        secs.to_string()
+        format!("{sign}{secs}")
     };
     Val::str(&text)
 }

@@ -1,15 +1,6 @@
-//! Times.
+//! Dates and times as texts; the functions are in [`super::times`].
 
-use super::call::Function;
 use crate::AbsTime;
-use crate::eval::Val;
-
-pub(super) const TABLE: &[Function] = &[Function {
-    name: "time",
-    args_min: 0,
-    args_max: 0,
-    run: |args| args.machine.env.now_s.map_or(Val::Undefined, Val::Int),
-}];
 
 /// `2020-01-02T03:04:05-00:00`, local to the offset.
 pub(crate) fn abs_time_text(time: AbsTime) -> String {
@@ -212,4 +203,127 @@ fn plain_number(text: &str) -> Option<f64> {
     let text = text.trim();
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if plain { text.parse().ok() } else { None }
+}
+
+const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+impl Date {
+    fn days(&self) -> i64 {
+        Date { hour: 0, minute: 0, second: 0, ..*self }.secs() / 86_400
+    }
+
+    /// 0 is Sunday.
+    pub(super) fn day_of_week(&self) -> i64 {
+        (self.days() + 4).rem_euclid(7)
+    }
+
+    /// From 0.
+    pub(super) fn day_of_year(&self) -> i64 {
+        self.days() - Date { month: 1, day: 1, ..*self }.days()
+    }
+
+    /// Year and week of ISO 8601: weeks begin on Monday, the first has the year's first Thursday.
+    fn iso_week(&self) -> (i64, i64) {
+        let from_monday = (self.day_of_week() + 6) % 7;
+        let thursday = Date::of((self.days() - from_monday + 3) * 86_400);
+        (thursday.year, thursday.day_of_year() / 7 + 1)
+    }
+}
+
+/// `+hhmm`
+pub(super) fn offset_text(offset_s: i32) -> String {
+    let sign = if offset_s < 0 { '-' } else { '+' };
+    let minutes = offset_s.unsigned_abs() / 60;
+    format!("{sign}{:02}{:02}", minutes / 60, minutes % 60)
+}
+
+/// As C's `strftime` in the C locale. `secs` is for `%s`. Unknown conversions stay as they are.
+pub(super) fn strftime(format: &str, date: &Date, secs: i64, offset_s: i32, zone: &str) -> String {
+    let mut out = String::new();
+    let mut rest = format.chars();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let before = rest.as_str();
+        let mut conversion = rest.next();
+        // Alternative forms of other locales.
+        if let Some('E' | 'O') = conversion {
+            conversion = rest.next();
+        }
+        match conversion.and_then(|c| converted(c, date, secs, offset_s, zone)) {
+            Some(text) => out.push_str(&text),
+            None => {
+                out.push('%');
+                rest = before.chars();
+            }
+        }
+    }
+    out
+}
+
+fn converted(conversion: char, date: &Date, secs: i64, offset_s: i32, zone: &str) -> Option<String> {
+    let again = |format: &str| strftime(format, date, secs, offset_s, zone);
+    let weekday = date.day_of_week();
+    let name = WEEKDAYS[usize::try_from(weekday).expect("below 7")];
+    let month = MONTHS[usize::try_from((date.month - 1).rem_euclid(12)).expect("below 12")];
+    let hour12 = (date.hour + 11).rem_euclid(12) + 1;
+    let two = |number: i64| format!("{number:02}");
+    Some(match conversion {
+        'a' => name[..3].to_owned(),
+        'A' => name.to_owned(),
+        'b' | 'h' => month[..3].to_owned(),
+        'B' => month.to_owned(),
+        'c' => again("%a %b %e %H:%M:%S %Y"),
+        'C' => two(date.year.div_euclid(100)),
+        'd' => two(date.day),
+        'D' | 'x' => again("%m/%d/%y"),
+        'e' => format!("{:2}", date.day),
+        'F' => again("%Y-%m-%d"),
+        'g' => two(date.iso_week().0.rem_euclid(100)),
+        'G' => date.iso_week().0.to_string(),
+        'H' => two(date.hour),
+        'I' => two(hour12),
+        'j' => format!("{:03}", date.day_of_year() + 1),
+        'k' => format!("{:2}", date.hour),
+        'l' => format!("{hour12:2}"),
+        'm' => two(date.month),
+        'M' => two(date.minute),
+        'n' => "\n".to_owned(),
+        'p' => if date.hour < 12 { "AM" } else { "PM" }.to_owned(),
+        'P' => if date.hour < 12 { "am" } else { "pm" }.to_owned(),
+        'r' => again("%I:%M:%S %p"),
+        'R' => again("%H:%M"),
+        's' => secs.to_string(),
+        'S' => two(date.second),
+        't' => "\t".to_owned(),
+        'T' | 'X' => again("%H:%M:%S"),
+        'u' => if weekday == 0 { 7 } else { weekday }.to_string(),
+        'U' => two((date.day_of_year() + 7 - weekday).div_euclid(7)),
+        'V' => two(date.iso_week().1),
+        'w' => weekday.to_string(),
+        'W' => two((date.day_of_year() + 7 - (weekday + 6) % 7).div_euclid(7)),
+        'y' => two(date.year.rem_euclid(100)),
+        'Y' => date.year.to_string(),
+        'z' => offset_text(offset_s),
+        'Z' => zone.to_owned(),
+        '%' => "%".to_owned(),
+        _ => return None,
+    })
 }

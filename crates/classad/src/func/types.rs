@@ -2,6 +2,7 @@
 
 use super::call::{Args, Function};
 use crate::eval::Val;
+use crate::eval::ops::number;
 
 pub(super) const TABLE: &[Function] = &[
     Function {
@@ -42,7 +43,7 @@ fn is(args: &mut Args<'_, '_, '_>, test: fn(&Val) -> bool) -> Val {
 
 fn int(args: &mut Args<'_, '_, '_>) -> Val {
     match args.val(0) {
-        Val::Str(text) => leading_int(&text).map_or(Val::Error, Val::Int),
+        Val::Str(text) => leading_real(&text).map_or(Val::Error, |r| Val::Int(truncate(r))),
         Val::Real(r) => Val::Int(truncate(r)),
         Val::RelTime(secs) => Val::Int(truncate(secs)),
         Val::AbsTime(time) => Val::Int(time.secs),
@@ -54,23 +55,11 @@ fn int(args: &mut Args<'_, '_, '_>) -> Val {
 
 /// As the processor converts: what does not fit becomes the smallest integer.
 pub(super) fn truncate(r: f64) -> i64 {
-    if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&r) { r as i64 } else { i64::MIN }
+    let beyond = (1_u64 << 63) as f64;
+    if (-beyond..beyond).contains(&r) { r as i64 } else { i64::MIN }
 }
 
-/// As `strtoll`: blanks, sign, digits, anything.
-pub(super) fn leading_int(text: &str) -> Option<i64> {
-    let text = text.trim_start();
-    let digits_from = usize::from(text.starts_with(['+', '-']));
-    let length = text[digits_from..].bytes().take_while(u8::is_ascii_digit).count();
-    if length == 0 {
-        return None;
-    }
-    let number = &text[..digits_from + length];
-    let saturated = if number.starts_with('-') { i64::MIN } else { i64::MAX };
-    Some(number.parse().unwrap_or(saturated))
-}
-
-/// As `strtod`, without hexadecimal: blanks, sign, number or `inf` or `nan`, anything.
+/// As `strtod`, hexadecimal only without fraction: blanks, sign, number or `inf` or `nan`, anything.
 pub(super) fn leading_real(text: &str) -> Option<f64> {
     let text = text.trim_start();
     let bytes = text.as_bytes();
@@ -104,12 +93,23 @@ pub(super) fn leading_real(text: &str) -> Option<f64> {
     text[..end].parse().ok()
 }
 
+/// What counts as a number for `floor`, `pow` and their kin: also texts that begin with one, and times.
+pub(super) fn to_number(val: &Val) -> Option<f64> {
+    match val {
+        Val::Str(text) => leading_real(text),
+        Val::RelTime(secs) => Some(*secs),
+        Val::AbsTime(time) => Some(time.secs as f64),
+        other => number(other),
+    }
+}
+
 fn real(args: &mut Args<'_, '_, '_>) -> Val {
     match args.val(0) {
         Val::Str(text) => leading_real(&text).map_or(Val::Error, Val::Real),
         Val::Int(i) => Val::Real(i as f64),
         Val::Bool(b) => Val::Real(f64::from(u8::from(b))),
-        Val::RelTime(secs) => Val::Real(secs),
+        // Whole seconds, though the value may have a fraction.
+        Val::RelTime(secs) => Val::Real(secs.trunc()),
         Val::AbsTime(time) => Val::Real(time.secs as f64),
         val @ (Val::Real(_) | Val::Undefined) => val,
         _ => Val::Error,
@@ -119,7 +119,7 @@ fn real(args: &mut Args<'_, '_, '_>) -> Val {
 fn string(args: &mut Args<'_, '_, '_>) -> Val {
     match args.val(0) {
         val @ (Val::Str(_) | Val::Undefined | Val::Error) => val,
-        other => args.machine.to_text(&other).map_or(Val::Error, Val::Str),
+        other => args.machine.text_of(&other).map_or(Val::Error, Val::Str),
     }
 }
 
@@ -131,7 +131,7 @@ fn bool(args: &mut Args<'_, '_, '_>) -> Val {
         Val::Str(_) | Val::Undefined => Val::Undefined,
         Val::Bool(b) => Val::Bool(b),
         Val::Int(i) => Val::Bool(i != 0),
-        Val::Real(r) => Val::Bool(r != 0.0),
+        Val::Real(r) | Val::RelTime(r) => Val::Bool(r != 0.0),
         _ => Val::Error,
     }
 }

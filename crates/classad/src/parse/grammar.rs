@@ -6,6 +6,7 @@ use super::lex::{Token, negative_number, skip_blanks, token};
 use super::{DEPTH_MAX, ParseError, Quoting, TEXT_MAX};
 use crate::expr::{AttrRef, BinaryOp, Chain, Node, Select, SelectKind, UnaryOp};
 use crate::func::Call;
+use crate::func::time::{parse_abs_time, parse_rel_time};
 use crate::name::Name;
 use crate::{ClassAd, Expr, Value};
 
@@ -36,37 +37,53 @@ type Parsed = Result<Expr, ParseError>;
 
 impl<'t> Parser<'t> {
     /// `expression := binary [ "?" expression? ":" expression ]`
+    ///
+    /// Functions that call themselves through nesting are kept small, each rare case in one of its own: their
+    /// frames are what [`DEPTH_MAX`] multiplies.
     fn expression(&mut self) -> Parsed {
-        self.nested(|parser| {
-            let condition = parser.binary(0)?;
-            if !parser.take("?")? {
-                return Ok(condition);
-            }
-            if parser.take(":")? {
-                let otherwise = parser.expression()?;
-                return Ok(Expr(Node::Elvis(Arc::new((condition, otherwise)))));
-            }
-            let then = parser.expression()?;
-            parser.expect(":")?;
-            let otherwise = parser.expression()?;
-            Ok(Expr(Node::Conditional(Arc::new([condition, then, otherwise]))))
-        })
+        self.deeper()?;
+        let condition = self.binary(0)?;
+        self.depth -= 1;
+        match self.next {
+            Some(Token::Punct("?")) => self.conditional(condition),
+            _ => Ok(condition),
+        }
+    }
+
+    fn conditional(&mut self, condition: Expr) -> Parsed {
+        self.deeper()?;
+        self.advance()?;
+        if self.take(":")? {
+            let otherwise = self.expression()?;
+            self.depth -= 1;
+            return Ok(Expr(Node::Elvis(Arc::new((condition, otherwise)))));
+        }
+        let then = self.expression()?;
+        self.expect(":")?;
+        let otherwise = self.expression()?;
+        self.depth -= 1;
+        Ok(Expr(Node::Conditional(Arc::new([condition, then, otherwise]))))
     }
 
     /// Operators of at least the given precedence. Equal precedence makes one [`Chain`], not a tree.
     fn binary(&mut self, loosest: u8) -> Parsed {
         let mut left = self.unary()?;
         while let Some(op) = self.operator().filter(|op| op.precedence() >= loosest) {
-            let precedence = op.precedence();
-            let mut rest = Vec::new();
-            while let Some(op) = self.operator().filter(|op| op.precedence() == precedence) {
-                self.advance()?;
-                let operand = self.nested(|parser| parser.binary(precedence + 1))?;
-                rest.push((op, operand));
-            }
-            left = Expr(Node::Chain(Arc::new(Chain { first: left, rest })));
+            left = self.chain(left, op.precedence())?;
         }
         Ok(left)
+    }
+
+    fn chain(&mut self, first: Expr, precedence: u8) -> Parsed {
+        self.deeper()?;
+        let mut rest = Vec::new();
+        while let Some(op) = self.operator().filter(|op| op.precedence() == precedence) {
+            self.advance()?;
+            let operand = self.binary(precedence + 1)?;
+            rest.push((op, operand));
+        }
+        self.depth -= 1;
+        Ok(Expr(Node::Chain(Arc::new(Chain { first, rest }))))
     }
 
     fn operator(&self) -> Option<BinaryOp> {
@@ -79,123 +96,120 @@ impl<'t> Parser<'t> {
     }
 
     fn unary(&mut self) -> Parsed {
-        let op = match &self.next {
-            Some(Token::Op(BinaryOp::Sub)) => {
-                if let Ok((rest, Token::Number(number))) = negative_number(&self.text[self.at()..]) {
-                    self.rest = rest;
-                    self.advance()?;
-                    return self.postfix(Expr(Node::Literal(number)));
-                }
-                UnaryOp::Minus
-            }
-            Some(Token::Op(BinaryOp::Add)) => UnaryOp::Plus,
-            Some(Token::Punct("!")) => UnaryOp::Not,
-            Some(Token::Punct("~")) => UnaryOp::BitNot,
+        match &self.next {
+            Some(Token::Op(BinaryOp::Sub)) => self.minus(),
+            Some(Token::Op(BinaryOp::Add)) => self.prefix(UnaryOp::Plus),
+            Some(Token::Punct("!")) => self.prefix(UnaryOp::Not),
+            Some(Token::Punct("~")) => self.prefix(UnaryOp::BitNot),
             _ => {
                 let base = self.primary()?;
-                return self.postfix(base);
+                self.postfix(base)
             }
-        };
+        }
+    }
+
+    fn minus(&mut self) -> Parsed {
+        match negative_number(&self.text[self.at()..]) {
+            Ok((rest, Token::Number(number))) => {
+                self.rest = rest;
+                self.advance()?;
+                self.postfix(Expr(Node::Literal(number)))
+            }
+            _ => self.prefix(UnaryOp::Minus),
+        }
+    }
+
+    fn prefix(&mut self, op: UnaryOp) -> Parsed {
+        self.deeper()?;
         self.advance()?;
-        let operand = self.nested(Self::unary)?;
+        let operand = self.unary()?;
+        self.depth -= 1;
         Ok(Expr(Node::Unary(op, Arc::new(operand))))
     }
 
     /// `.name` and `[index]`, any number of them. Each is one level of the tree, so they count as nesting.
     fn postfix(&mut self, mut base: Expr) -> Parsed {
         let outer = self.depth;
-        loop {
+        while let Some(Token::Punct("." | ".." | "[")) = self.next {
             self.deeper()?;
-            if self.take(".")? || self.take("..")? {
-                let name = self.name()?;
-                base = select(base, name);
-            } else if self.take("[")? {
-                let index = self.expression()?;
-                self.expect("]")?;
-                base = Expr(Node::Index(Arc::new((base, index))));
-            } else {
-                self.depth = outer;
-                return Ok(base);
-            }
+            base = self.step(base)?;
         }
+        self.depth = outer;
+        Ok(base)
+    }
+
+    fn step(&mut self, base: Expr) -> Parsed {
+        if self.take("[")? {
+            let index = self.expression()?;
+            self.expect("]")?;
+            return Ok(Expr(Node::Index(Arc::new((base, index)))));
+        }
+        self.advance()?;
+        let name = self.name()?;
+        Ok(select(base, name))
     }
 
     fn primary(&mut self) -> Parsed {
-        match self.next.take() {
-            Some(Token::Number(number)) => {
-                self.advance()?;
-                Ok(Expr(Node::Literal(number)))
-            }
-            Some(Token::Str(text)) => {
-                self.advance()?;
-                Ok(Expr(Node::Literal(Value::Str(text.into()))))
-            }
+        match self.next {
             Some(Token::Word(word)) => self.word(word),
-            Some(Token::QuotedName(name)) => {
-                self.advance()?;
-                Ok(Expr::attribute(&name))
-            }
-            Some(Token::Punct("(")) => {
-                self.advance()?;
-                let inner = self.expression()?;
-                self.expect(")")?;
-                Ok(Expr(Node::Paren(Arc::new(inner))))
-            }
-            Some(Token::Punct("{")) => {
-                self.advance()?;
-                let items = self.arguments("}")?;
-                Ok(Expr(Node::List(items.into())))
-            }
-            Some(Token::Punct("[")) => {
-                self.advance()?;
-                self.ad()
-            }
+            Some(Token::Punct("(")) => self.paren(),
+            Some(Token::Punct("{")) => self.list(),
+            Some(Token::Punct("[")) => self.ad(),
+            _ => self.leaf(),
+        }
+    }
+
+    fn leaf(&mut self) -> Parsed {
+        let leaf = match self.next.take() {
+            Some(Token::Number(number)) => Expr(Node::Literal(number)),
+            Some(Token::Str(text)) => Expr(Node::Literal(Value::Str(text.into()))),
+            Some(Token::QuotedName(name)) => Expr::attribute(&name),
             Some(Token::Punct("." | "..")) => {
                 self.advance()?;
                 let name = self.name()?;
-                Ok(Expr(Node::Attr(Arc::new(AttrRef { name, absolute: true }))))
+                return Ok(Expr(Node::Attr(Arc::new(AttrRef { name, absolute: true }))));
             }
             other => {
                 self.next = other;
-                Err(self.unexpected())
+                return Err(self.unexpected());
             }
-        }
+        };
+        self.advance()?;
+        Ok(leaf)
+    }
+
+    fn paren(&mut self) -> Parsed {
+        self.advance()?;
+        let inner = self.expression()?;
+        self.expect(")")?;
+        Ok(Expr(Node::Paren(Arc::new(inner))))
+    }
+
+    fn list(&mut self) -> Parsed {
+        self.advance()?;
+        let items = self.arguments("}")?;
+        Ok(Expr(Node::List(items.into())))
     }
 
     /// A word that is not an operator: a literal, a call or a name.
     fn word(&mut self, word: &'t str) -> Parsed {
-        let literal = match word.to_ascii_lowercase().as_str() {
-            "true" => Some(Value::Bool(true)),
-            "false" => Some(Value::Bool(false)),
-            "undefined" => Some(Value::Undefined),
-            "error" => Some(Value::Error),
-            "is" | "isnt" => {
-                self.next = Some(Token::Word(word));
-                return Err(self.unexpected());
-            }
-            _ => None,
+        let literal = match reserved(word) {
+            Some(Reserved::Literal(value)) => Some(value),
+            Some(Reserved::Operator) => return Err(self.unexpected()),
+            None => None,
         };
         self.advance()?;
-        if let Some(literal) = literal {
-            return Ok(Expr(Node::Literal(literal)));
+        match literal {
+            Some(value) => Ok(Expr(Node::Literal(value))),
+            None if matches!(self.next, Some(Token::Punct("("))) => self.call(word),
+            None => Ok(Expr::attribute(word)),
         }
-        if !self.take("(")? {
-            return Ok(Expr::attribute(word));
-        }
+    }
+
+    fn call(&mut self, name: &str) -> Parsed {
+        self.advance()?;
         let arguments = self.arguments(")")?;
-        // Times in text form are literals: a wrong one does not even parse.
-        if let [Expr(Node::Literal(Value::Str(text)))] = &arguments[..] {
-            let literal = match word.to_ascii_lowercase().as_str() {
-                "abstime" => Some(crate::func::time::parse_abs_time(text, None).map(Value::AbsTime)),
-                "reltime" => Some(crate::func::time::parse_rel_time(text).map(Value::RelTime)),
-                _ => None,
-            };
-            if let Some(literal) = literal {
-                let value = literal.ok_or_else(|| ParseError::BadTime { text: text.to_string() })?;
-                return Ok(Expr(Node::Literal(value)));
-            }
-        }
-        Ok(Expr(Node::Call(Arc::new(Call::new(word, arguments)))))
+        call_or_time(name, arguments)
     }
 
     /// Expressions separated by commas up to and with the closing bracket. The opening one is taken.
@@ -213,8 +227,9 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Attributes separated by semicolons up to and with the closing bracket. Empty ones are skipped.
+    /// Attributes separated by semicolons in brackets. Empty ones are skipped.
     fn ad(&mut self) -> Parsed {
+        self.advance()?;
         let mut ad = ClassAd::new();
         loop {
             while self.take(";")? {}
@@ -223,8 +238,7 @@ impl<'t> Parser<'t> {
             }
             let name = self.name()?;
             self.expect("=")?;
-            let expr = self.expression()?;
-            ad.insert(name.text(), expr);
+            ad.insert(name.text(), self.expression()?);
             if !matches!(self.next, Some(Token::Punct(";" | "]"))) {
                 return Err(self.unexpected());
             }
@@ -234,8 +248,7 @@ impl<'t> Parser<'t> {
     fn name(&mut self) -> Result<Name, ParseError> {
         let name = match &self.next {
             Some(Token::Word(word)) => {
-                let reserved = ["true", "false", "undefined", "error", "is", "isnt"];
-                if reserved.iter().any(|r| r.eq_ignore_ascii_case(word)) {
+                if reserved(word).is_some() {
                     return Err(self.unexpected());
                 }
                 Name::new(word)
@@ -247,14 +260,7 @@ impl<'t> Parser<'t> {
         Ok(name)
     }
 
-    fn nested(&mut self, part: impl FnOnce(&mut Self) -> Parsed) -> Parsed {
-        let outer = self.depth;
-        self.deeper()?;
-        let parsed = part(self);
-        self.depth = outer;
-        parsed
-    }
-
+    /// One level down. The way up is a plain `depth -= 1`: after an error nobody looks at it.
     fn deeper(&mut self) -> Result<(), ParseError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX { Err(ParseError::TooDeep { max: DEPTH_MAX }) } else { Ok(()) }
@@ -320,4 +326,43 @@ fn select(base: Expr, name: Name) -> Expr {
         _ => SelectKind::Other,
     };
     Expr(Node::Select(Arc::new(Select { base, name, kind })))
+}
+
+enum Reserved {
+    Literal(Value),
+    Operator,
+}
+
+/// Words that are no names.
+fn reserved(word: &str) -> Option<Reserved> {
+    // The longest is `undefined`.
+    if word.len() > 9 {
+        return None;
+    }
+    Some(match word.to_ascii_lowercase().as_str() {
+        "true" => Reserved::Literal(Value::Bool(true)),
+        "false" => Reserved::Literal(Value::Bool(false)),
+        "undefined" => Reserved::Literal(Value::Undefined),
+        "error" => Reserved::Literal(Value::Error),
+        "is" | "isnt" => Reserved::Operator,
+        _ => return None,
+    })
+}
+
+/// Times in text form are literals: a wrong one does not even parse.
+fn call_or_time(name: &str, arguments: Vec<Expr>) -> Parsed {
+    if let [Expr(Node::Literal(Value::Str(text)))] = &arguments[..] {
+        let time = if name.eq_ignore_ascii_case("abstime") {
+            Some(parse_abs_time(text, None).map(Value::AbsTime))
+        } else if name.eq_ignore_ascii_case("reltime") {
+            Some(parse_rel_time(text).map(Value::RelTime))
+        } else {
+            None
+        };
+        if let Some(time) = time {
+            let value = time.ok_or_else(|| ParseError::BadTime { text: text.to_string() })?;
+            return Ok(Expr(Node::Literal(value)));
+        }
+    }
+    Ok(Expr(Node::Call(Arc::new(Call::new(name, arguments)))))
 }

@@ -38,10 +38,7 @@ pub(super) fn token(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
         Some(b'0'..=b'9') => number(input),
         Some(b'.') if input[1..].starts_with(|c: char| c.is_ascii_digit()) => number(input),
         Some(b'"') => string(input, quoting),
-        Some(b'\'') => quoted(input, b'\'', quoting).and_then(|(rest, name)| {
-            // HTCondor knows no empty name.
-            if name.is_empty() { failed(input) } else { Ok((rest, Token::QuotedName(name))) }
-        }),
+        Some(b'\'') => quoted(input, b'\'', quoting).map(|(rest, name)| (rest, Token::QuotedName(name))),
         Some(b) if b.is_ascii_alphabetic() || b == b'_' => {
             take_while(|c: char| c.is_ascii_alphanumeric() || c == '_').map(Token::Word).parse(input)
         }

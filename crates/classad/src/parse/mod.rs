@@ -9,7 +9,7 @@ use crate::Expr;
 pub(crate) const TEXT_MAX: usize = 4 * 1024 * 1024;
 
 /// Deepest nesting: parentheses, lists, ads, calls, prefix and postfix operators, operators of rising precedence.
-pub(crate) const DEPTH_MAX: usize = 400;
+pub(crate) const DEPTH_MAX: usize = 250;
 
 /// Why a text is not an expression. `at` is a byte offset into the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

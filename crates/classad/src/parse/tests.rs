@@ -22,7 +22,8 @@ fn quotes() {
     check("'a b' + 'c'", "'a b' + c");
     assert_eq!(parse_expr_new(r#""\101\n\x""#).expect("it parses"), Expr::from("A\nx"));
     assert!(parse_expr_new(r#""\0""#).is_err());
-    assert!(parse_expr("''").is_err());
+    check("''", "''");
+    assert!(parse_expr("''a").is_err());
 }
 
 #[test]

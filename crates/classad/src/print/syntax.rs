@@ -164,6 +164,8 @@ struct Printer<'o> {
 impl Printer<'_> {
     fn expr(&mut self, expr: &Expr) {
         match &expr.0 {
+            // A literal keeps the fraction of its seconds, a value does not.
+            Node::Literal(Value::RelTime(secs)) => self.rel_time(*secs),
             Node::Literal(value) => self.value(value),
             Node::Attr(attr) => {
                 if attr.absolute {
@@ -244,14 +246,16 @@ impl Printer<'_> {
                 self.out.push_str(&time.to_string());
                 self.out.push_str("\")");
             }
-            Value::RelTime(secs) => {
-                self.out.push_str("relTime(\"");
-                self.out.push_str(&crate::func::time::rel_time_text(*secs));
-                self.out.push_str("\")");
-            }
+            Value::RelTime(secs) => self.rel_time(secs.trunc()),
             Value::List(items) => self.list(items),
             Value::Ad(ad) => self.ad(ad),
         }
+    }
+
+    fn rel_time(&mut self, secs: f64) {
+        self.out.push_str("relTime(\"");
+        self.out.push_str(&crate::func::time::rel_time_text(secs));
+        self.out.push_str("\")");
     }
 
     fn list(&mut self, items: &[Expr]) {

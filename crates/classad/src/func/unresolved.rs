@@ -1,0 +1,100 @@
+//! `unresolved`: what an attribute depends on that the ad does not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::call::{Args, Function};
+use super::regex;
+use crate::Expr;
+use crate::eval::{Machine, ScopeId, Val};
+use crate::expr::{Node, SelectKind};
+
+pub(super) const TABLE: &[Function] = &[Function { name: "unresolved", args_min: 1, args_max: 2, run: unresolved }];
+
+/// The names separated by commas, or, with a pattern, whether one of them matches.
+fn unresolved(args: &mut Args<'_, '_, '_>) -> Val {
+    let name = match &args.expr(0).0 {
+        Node::Attr(attr) => Arc::clone(attr.name.lower()),
+        Node::Select(_) => return Val::Undefined,
+        _ => return Val::Error,
+    };
+    let Some((expr, scope)) = args.machine.resolve(&name, args.scope) else { return Val::Undefined };
+    let mut search = Search { scope, seen: BTreeSet::from([name]), missing: BTreeMap::new() };
+    search.collect(args.machine, &expr);
+    if args.len() == 1 {
+        let names: Vec<String> = search.missing.into_values().collect();
+        return args.machine.text(&names.join(","));
+    }
+    let Val::Str(pattern) = args.val(1) else { return Val::Error };
+    if !args.machine.charge(pattern.len() + 100 * search.missing.len()) {
+        return Val::Error;
+    }
+    match regex::compile(&pattern, "i") {
+        Some(regex) => {
+            let matches = |name: &String| regex.is_match(name.as_bytes()).unwrap_or(false);
+            Val::Bool(search.missing.values().any(matches))
+        }
+        None => Val::Error,
+    }
+}
+
+struct Search {
+    scope: ScopeId,
+    /// Attributes followed so far: circles end.
+    seen: BTreeSet<Arc<str>>,
+    /// By the key they are sorted by, which has the scope in it.
+    missing: BTreeMap<String, String>,
+}
+
+impl Search {
+    fn collect(&mut self, machine: &mut Machine<'_>, expr: &Expr) {
+        // An expression of the ad is no deeper than the parser allows, but attributes lead on.
+        if !machine.charge(1) || self.seen.len() > 200 {
+            return;
+        }
+        match &expr.0 {
+            Node::Literal(_) => {}
+            Node::Attr(attr) => self.attribute(machine, attr.name.lower(), attr.name.text()),
+            Node::Select(select) => {
+                let name = select.name.text();
+                match (select.kind, &select.base.0) {
+                    (SelectKind::My, _) => self.attribute(machine, select.name.lower(), &format!("MY.{name}")),
+                    (SelectKind::Target, _) => self.miss(&format!("target.{name}"), name),
+                    (SelectKind::Other, Node::Attr(base)) => {
+                        self.attribute(machine, base.name.lower(), &format!("{}.{name}", base.name.text()));
+                    }
+                    (SelectKind::Other, _) => self.collect(machine, &select.base),
+                }
+            }
+            Node::Index(pair) | Node::Elvis(pair) => {
+                self.collect(machine, &pair.0);
+                self.collect(machine, &pair.1);
+            }
+            Node::Unary(_, inner) | Node::Paren(inner) => self.collect(machine, inner),
+            Node::Chain(chain) => {
+                self.collect(machine, &chain.first);
+                chain.rest.iter().for_each(|(_, operand)| self.collect(machine, operand));
+            }
+            Node::Conditional(parts) => parts.iter().for_each(|part| self.collect(machine, part)),
+            Node::Call(call) => call.args().iter().for_each(|arg| self.collect(machine, arg)),
+            Node::List(items) => items.iter().for_each(|item| self.collect(machine, item)),
+            Node::Ad(ad) => ad.iter().for_each(|(_, inner)| self.collect(machine, inner)),
+        }
+    }
+
+    /// Follows an attribute the ad has, notes one it has not.
+    fn attribute(&mut self, machine: &mut Machine<'_>, name: &Arc<str>, written: &str) {
+        match machine.lookup(name, self.scope) {
+            Some(expr) => {
+                if self.seen.insert(Arc::clone(name)) {
+                    self.collect(machine, &expr);
+                }
+            }
+            None => self.miss(written, written),
+        }
+    }
+
+    fn miss(&mut self, key: &str, written: &str) {
+        self.missing.entry(key.to_ascii_lowercase()).or_insert_with(|| written.to_owned());
+    }
+}

@@ -1,0 +1,12 @@
+//! What HTCondor 25.13.2 does with 1,190 expressions and some ads, and whether we do the same.
+
+mod expressions;
+mod listings;
+
+use std::path::PathBuf;
+
+/// The text of a file of recorded data.
+fn data(name: &str) -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../tests/data/classad", name].iter().collect();
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
