@@ -11,11 +11,14 @@
 pub mod act;
 pub mod clock;
 pub mod columns;
+pub mod config_val;
+pub mod contact;
 pub mod job;
 pub mod master;
 pub mod options;
 pub mod printf;
 pub mod query;
+pub mod status;
 pub mod submit;
 pub mod version;
 pub mod views;

@@ -1,0 +1,7 @@
+//! `condor_status`, see [`status`](shims::status).
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shims::world::main("condor_status", shims::status::run)
+}

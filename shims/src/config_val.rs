@@ -1,0 +1,121 @@
+//! `condor_config_val`: the few settings that can be answered truthfully without a configuration.
+
+use std::io::Read;
+
+use control_proto::Request;
+use control_proto::client::Client;
+
+use crate::options::{Entry, Step, Takes, Walk, accept, on, refuse};
+use crate::version;
+use crate::world::{Outcome, World};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Help,
+    Version,
+}
+
+const NO_FILES: &str = "there are no configuration files here";
+
+const TABLE: &[Entry<Key>] = &[
+    on(&[("help", 1)], Takes::Nothing, Key::Help),
+    on(&[("version", 4)], Takes::Nothing, Key::Version),
+    accept(&[("name", 1)], Takes::Words(1)),
+    accept(&[("pool", 1)], Takes::Words(1)),
+    accept(&[("address", 2)], Takes::Words(1)),
+    accept(&[("subsystem", 3), ("local-name", 2)], Takes::Words(1)),
+    accept(&[("schedd", 2), ("collector", 2), ("master", 1), ("negotiator", 2), ("startd", 2)], Takes::Nothing),
+    accept(&[("expanded", 2), ("evaluate", 2), ("raw", 2), ("default", 3)], Takes::Nothing),
+    accept(&[("debug", 2)], Takes::Nothing),
+    refuse(
+        &[("verbose", 1), ("trace", 2), ("config", 3), ("owner", 1), ("used", 2), ("unused", 3)],
+        Takes::Nothing,
+        NO_FILES,
+    ),
+    refuse(&[("dump", 2), ("summary", 3), ("macro", 3)], Takes::Nothing, NO_FILES),
+    refuse(&[("set", 3), ("unset", 3), ("rset", 2), ("runset", 2), ("writeconfig", 2)], Takes::Words(1), NO_FILES),
+];
+
+const USAGE: &str = include_str!("usage/condor_config_val.txt");
+
+/// `condor_config_val NAME…`
+///
+/// The site's own facts come from the master if it answers at once; without it those of this machine are given, as
+/// HTCondor's program reads its files without any daemon.
+pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    let mut names = Vec::new();
+    for step in Walk::new(TABLE, arguments) {
+        match step {
+            Step::Word(name) => names.push(name),
+            Step::Option { key: Key::Help, .. } => return Outcome::answer(USAGE),
+            Step::Option { key: Key::Version, .. } => return version::answer(),
+            Step::Unknown(typed) => return Outcome::failure(format!("{typed} is not a valid argument\n{USAGE}")),
+            Step::Missing { typed, .. } => {
+                return Outcome::failure(format!("Can't use {typed} without an argument\n{USAGE}"));
+            }
+            Step::Refused { typed, why } => return Outcome::failure(format!("condor_config_val: {typed}: {why}\n")),
+        }
+    }
+    if names.is_empty() {
+        return Outcome::failure(USAGE);
+    }
+    let settings = Settings::find(world);
+    let mut outcome = Outcome::default();
+    for name in names {
+        match settings.value(name) {
+            Some(value) => outcome.out.extend_from_slice(format!("{value}\n").as_bytes()),
+            None => {
+                outcome.code = 1;
+                let line = format!("Not defined: {}\n", name.to_ascii_uppercase());
+                outcome.err.extend_from_slice(line.as_bytes());
+            }
+        }
+    }
+    outcome
+}
+
+struct Settings {
+    host: String,
+    domain: String,
+    address: Option<String>,
+}
+
+impl Settings {
+    fn find(world: &World) -> Settings {
+        let asked = Client::connect(&world.work_dir, std::time::Duration::ZERO);
+        match asked.and_then(|client| client.ask(&Request::Ping, &[])) {
+            Ok(answer) => {
+                let site = answer.site;
+                Settings { host: site.host, domain: site.domain, address: Some(site.address) }
+            }
+            Err(_) => Settings { host: world.host.clone(), domain: world.domain().to_owned(), address: None },
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "FULL_HOSTNAME" | "SCHEDD_HOST" | "SCHEDD_NAME" | "CONDOR_HOST" => self.host.clone(),
+            "HOSTNAME" => self.host.split('.').next().unwrap_or_default().to_owned(),
+            "UID_DOMAIN" | "FILESYSTEM_DOMAIN" => self.domain.clone(),
+            "COLLECTOR_HOST" => self.address.clone().unwrap_or_else(|| self.host.clone()),
+            // The master listens on whatever the machine has (decision D7).
+            "ENABLE_IPV4" | "ENABLE_IPV6" => "auto".to_owned(),
+            "BIN" => {
+                let program = std::env::current_exe().ok()?;
+                program.parent()?.to_string_lossy().into_owned()
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::unreachable_names;
+
+    #[test]
+    fn every_name_is_reachable() {
+        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
+    }
+}
