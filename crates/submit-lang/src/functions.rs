@@ -195,6 +195,9 @@ fn eval(args: &str, macros: &Macros<'_>, depth: u32) -> Result<String, Refusal> 
 fn file_name(letters: &str, args: &str, macros: &Macros<'_>, depth: u32) -> Result<String, Refusal> {
     let Some(value) = macros.lookup(&args.to_ascii_lowercase(), Numbers::Digits) else { return Ok(String::new()) };
     let value = expand_inner(&value, macros, Numbers::Digits, depth)?;
+    if letters.contains(['f', 'F']) {
+        macros.note(macros.iwd_causes);
+    }
     Ok(file_parts(letters, &value, &macros.iwd))
 }
 

@@ -5,13 +5,29 @@
 //! standard error. The crate is pure: no file, environment, clock or chance but through [`World`]. It does not assign
 //! job numbers; where a text only carries them along it holds marks, see [`fill_in`].
 
+mod ad;
+mod arguments;
+mod condition;
 mod driver;
+mod environment;
+mod expand;
+mod functions;
+mod job;
+mod keys;
+mod lines;
+mod macros;
 mod options;
+mod printf;
+mod queue;
+mod reader;
 mod refusal;
+mod rows;
+mod steps;
 mod submission;
+mod values;
 mod world;
 
-pub use driver::submit;
+pub use driver::{PROCS_MAX, submit};
 pub use options::{ClusterText, Options};
 pub use refusal::Refusal;
 pub use submission::{

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::options::ClusterText;
 use crate::submission::{CLUSTER_MARK, PROCESS_MARK};
@@ -75,8 +75,12 @@ pub(crate) struct Macros<'w> {
     pub(crate) node: &'static str,
     /// The job's directory, for `$Ff`.
     pub(crate) iwd: String,
+    /// What the directory depends on.
+    pub(crate) iwd_causes: Causes,
     causes: Cell<Causes>,
     needs_cluster: Cell<bool>,
+    /// Names set by lines since the last `queue`, in lower case.
+    anew: BTreeSet<String>,
 }
 
 impl<'w> Macros<'w> {
@@ -89,8 +93,10 @@ impl<'w> Macros<'w> {
             place: Place::default(),
             node: "",
             iwd: world.cwd().to_owned(),
+            iwd_causes: Causes::default(),
             causes: Cell::default(),
             needs_cluster: Cell::new(false),
+            anew: BTreeSet::new(),
         }
     }
 
@@ -105,6 +111,14 @@ impl<'w> Macros<'w> {
         });
         entry.raw = raw;
         entry.causes = Causes::default();
+        self.anew.insert(key.to_ascii_lowercase());
+    }
+
+    /// Whether one of these (in lower case) was set since the last call.
+    pub(crate) fn take_anew(&mut self, names: &[&str]) -> bool {
+        let anew = names.iter().any(|name| self.anew.contains(*name));
+        self.anew.clear();
+        anew
     }
 
     /// Gives a loop variable its value for the current item.

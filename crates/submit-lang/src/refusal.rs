@@ -34,9 +34,12 @@ pub enum Refusal {
     /// Not an expression of the ClassAd language.
     #[error("Parse error in expression: \n\t{attribute} = {text}\n\t")]
     Expression { attribute: String, text: String },
-    /// A macro function got what it cannot use.
+    /// A macro function got what it cannot use; nobody knows yet for which key.
     #[error("{problem}")]
     Macro { problem: String },
+    /// A macro function got what it cannot use.
+    #[error("{problem}")]
+    MacroIn { problem: String, line: u32, step: u32, item: u32, key: String, raw: String },
 
     // Program, arguments, environment.
     /// Neither `executable` nor `shell`.
@@ -227,8 +230,8 @@ pub enum Refusal {
     #[error("a value grows beyond {limit} bytes when its macros are expanded")]
     TooLong { limit: usize },
     /// More jobs than a cluster may have.
-    #[error("Number of submitted jobs would exceed MAX_JOBS_PER_SUBMISSION ({limit})")]
-    TooManyProcs { limit: u32 },
+    #[error("Failed to create proc\nNumber of submitted jobs would exceed MAX_JOBS_PER_SUBMISSION")]
+    TooManyProcs,
     /// A universe that no worker can offer.
     #[error("the vm universe cannot be served: workers offer no virtual machines")]
     VmUniverse,
@@ -251,7 +254,11 @@ pub(crate) fn frame(refusal: &Refusal) -> String {
         | Refusal::ExecutableEmpty { .. }
         | Refusal::ExecutableCrlf { .. }
         | Refusal::TooManyJobs { .. }
-        | Refusal::TooManyProcs { .. } => format!("\nERROR: {refusal}\n"),
+        | Refusal::TooManyProcs => format!("\nERROR: {refusal}\n"),
+        Refusal::MacroIn { problem, line, step, item, key, raw } => format!(
+            "ERROR at Queue statement on Line {line}: {problem}\n\t at Step {step}, ItemIndex {item} while expanding \
+             {key}={raw}\n"
+        ),
         Refusal::Transfer { text } => wrapped(&format!("\nERROR: {text}")),
         Refusal::ImageSize { unreadable: Some(value) } => {
             format!("ERROR: {refusal}\nERROR: '{value}' is not valid for Image Size\n")

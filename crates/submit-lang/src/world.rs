@@ -85,6 +85,16 @@ pub trait World {
     /// # Errors
     /// What the system says.
     fn read(&self, path: &str) -> Result<Vec<u8>, FileError>;
+    /// The first bytes of a file, at most `limit`.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn head(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError> {
+        self.read(path).map(|mut bytes| {
+            bytes.truncate(limit);
+            bytes
+        })
+    }
     /// Facts about a file, symbolic links followed.
     ///
     /// # Errors
