@@ -20,6 +20,11 @@ use crate::wait::{Expired, wait_until};
 const MARK: &str = "TESTKIT_MARK";
 /// All marked processes must be gone after this time.
 const END_DEADLINE: Duration = Duration::from_secs(5);
+/// Looks in a row that must find nothing when the process had ended by itself.
+const CLEAN_LOOKS: u32 = 1;
+/// The same when something had to be killed: a process that forks and exits while we look hides its child from that
+/// look, and one hop after the other is all that such a chain can do.
+const CLEAN_LOOKS_AFTER_KILL: u32 = 3;
 /// A process that changes its program shows its environment again within this time.
 const EXEC_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -113,18 +118,25 @@ impl Guard {
 
     /// Kills the process, its group and everything that carries its mark; returns when all are gone.
     pub fn end(&mut self) {
+        let mut clean_looks = CLEAN_LOOKS;
         if self.ended().is_none() {
             let _ = killpg(self.unix_pid(), Signal::SIGKILL);
             self.kill_9();
+            clean_looks = CLEAN_LOOKS_AFTER_KILL;
         }
-        // Kills at each look what it finds: a process may fork between the look at it and its end.
         let begin = Instant::now();
+        let mut clean = 0;
         let gone = wait_until(END_DEADLINE, "end of marked processes", || {
             let found = Marked::look(&self.mark, self.since);
             for pid in &found.sure {
                 let _ = kill(*pid, Signal::SIGKILL);
             }
-            found.sure.is_empty() && (found.unclear == 0 || begin.elapsed() > EXEC_PATIENCE)
+            if found.sure.is_empty() && (found.unclear == 0 || begin.elapsed() > EXEC_PATIENCE) {
+                clean += 1;
+            } else {
+                (clean, clean_looks) = (0, CLEAN_LOOKS_AFTER_KILL);
+            }
+            clean >= clean_looks
         });
         if let Err(expired) = gone {
             // No panic: this runs in drop, perhaps of a test that is panicking already.
