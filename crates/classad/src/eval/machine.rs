@@ -1,7 +1,7 @@
 //! Walking the tree.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ops;
@@ -11,7 +11,7 @@ use crate::print::{Style, write_value};
 use crate::{ClassAd, Env, Expr, Scope, Value};
 
 /// A place where names are looked up: one of the two matched ads or an ad nested in them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ScopeId(u32);
 
 impl ScopeId {
@@ -39,7 +39,7 @@ pub(crate) struct Machine<'e> {
     nested: Vec<Nested>,
     /// The number of an ad that was entered before, by its address and its scope: the same ad is the same scope,
     /// or a reference that leads back to itself would not be seen.
-    entered: HashMap<(usize, ScopeId), ScopeId>,
+    entered: BTreeMap<(usize, ScopeId), ScopeId>,
     /// Attributes under evaluation.
     active: Vec<(ScopeId, Arc<str>)>,
     steps_left: u32,
@@ -54,7 +54,7 @@ impl<'e> Machine<'e> {
             target,
             env,
             nested: Vec::new(),
-            entered: HashMap::new(),
+            entered: BTreeMap::new(),
             active: Vec::new(),
             steps_left: STEPS_MAX,
             depth: 0,

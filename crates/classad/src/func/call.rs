@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use pcre2::bytes::Regex;
-
+use super::regex::Pattern;
 use crate::Expr;
 use crate::eval::{Machine, ScopeId, Val};
 use crate::name::Name;
@@ -25,7 +24,7 @@ pub(crate) struct Call {
     args: Vec<Expr>,
     function: Option<&'static Function>,
     /// The compiled pattern of a call whose pattern is literal: a constraint is evaluated for each job.
-    regex: OnceLock<Option<Arc<Regex>>>,
+    pattern: OnceLock<Option<Arc<Pattern>>>,
 }
 
 impl Call {
@@ -36,7 +35,7 @@ impl Call {
             .flat_map(|table| table.iter())
             .find(|function| function.name == &**name.lower())
             .filter(|function| (function.args_min..=function.args_max).contains(&args.len()));
-        Call { name, args, function, regex: OnceLock::new() }
+        Call { name, args, function, pattern: OnceLock::new() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -91,8 +90,8 @@ impl<'a> Args<'a, '_, '_> {
     }
 
     /// Where a literal pattern's compiled form is kept.
-    pub(crate) fn regex_cache(&self) -> &'a OnceLock<Option<Arc<Regex>>> {
-        &self.call.regex
+    pub(crate) fn pattern_cache(&self) -> &'a OnceLock<Option<Arc<Pattern>>> {
+        &self.call.pattern
     }
 
     /// An argument's value.

@@ -3,13 +3,13 @@
 //! Options: `i` ignore case, `m` `^` and `$` at lines, `s` `.` takes newlines, `x` blanks in the pattern are ignored,
 //! `g` all occurrences, `f` the whole text with the occurrence replaced. Others are ignored.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pcre2::bytes::{CaptureLocations, Regex, RegexBuilder};
 
 use super::call::{Args, Function};
 use super::stringlists;
-use crate::eval::{TEXT_MAX, Val};
+use crate::eval::{Machine, TEXT_MAX, Val};
 
 pub(super) const TABLE: &[Function] = &[
     Function { name: "regexp", args_min: 2, args_max: 3, run: regexp },
@@ -23,18 +23,86 @@ pub(super) const TABLE: &[Function] = &[
 /// Longest pattern, bytes.
 const PATTERN_MAX: usize = 10_000;
 
-/// Backtracking steps of one match, memory (KiB) and nesting: set in the pattern, where PCRE2 lets nobody raise them.
-const LIMITS: &str = "(*LIMIT_MATCH=50000)(*LIMIT_HEAP=4096)(*LIMIT_DEPTH=5000)";
+/// Steps of the evaluation a compilation is charged with, besides the length of the pattern.
+const COMPILE_STEPS: usize = 1000;
 
-/// Steps of the evaluation a compilation and a match are charged with, besides the lengths of the texts.
-const COMPILE_STEPS: usize = 2000;
-const MATCH_STEPS: usize = 1000;
+/// How much one match may do. Limits stand in the pattern, where PCRE2 lets nobody raise them.
+struct Effort {
+    /// Backtracking steps, memory (KiB) and nesting of one match.
+    limits: &'static str,
+    /// Steps of the evaluation a match is charged with, besides the length of the text.
+    steps: usize,
+}
 
-/// Charged when a match hit its limit, so that few such matches use up the budget.
-const RUNAWAY_STEPS: usize = 100_000;
+/// Enough for nearly all matches, and cheap enough to be charged little.
+const QUICK: Effort = Effort { limits: "(*LIMIT_MATCH=500)(*LIMIT_HEAP=4096)(*LIMIT_DEPTH=500)", steps: 50 };
 
-/// A compiled pattern. `None` if it does not compile.
-pub(super) fn compile(pattern: &str, options: &str) -> Option<Regex> {
+/// For the matches that need more: few of them use up the budget.
+const THOROUGH: Effort = Effort { limits: "(*LIMIT_MATCH=500000)(*LIMIT_HEAP=4096)(*LIMIT_DEPTH=5000)", steps: 30_000 };
+
+/// A compiled pattern.
+pub(crate) struct Pattern {
+    text: Arc<str>,
+    options: Arc<str>,
+    quick: Regex,
+    thorough: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    /// `None` if it does not compile or is too long.
+    pub(super) fn new(text: &Arc<str>, options: &Arc<str>) -> Option<Pattern> {
+        let quick = compile(text, options, &QUICK)?;
+        Some(Pattern { text: Arc::clone(text), options: Arc::clone(options), quick, thorough: OnceLock::new() })
+    }
+
+    /// The groups of the first occurrence at or after an offset, `Some(false)` if there is none. `None` when a limit
+    /// is hit.
+    fn find(&self, machine: &mut Machine<'_>, subject: &str, at: usize, groups: &mut Groups) -> Option<bool> {
+        let bytes = subject.as_bytes();
+        let searched = (bytes.len() - at) / 16;
+        let quick = if machine.charge(QUICK.steps + searched) {
+            groups.search(&self.quick, bytes, at)
+        } else {
+            return None;
+        };
+        if quick.is_some() || !machine.charge(THOROUGH.steps + searched) {
+            return quick;
+        }
+        let thorough = self.thorough.get_or_init(|| compile(&self.text, &self.options, &THOROUGH));
+        groups.search(thorough.as_ref()?, bytes, at)
+    }
+
+    /// Whether there is an occurrence. `None` when a limit is hit.
+    pub(super) fn occurs(&self, machine: &mut Machine<'_>, subject: &str) -> Option<bool> {
+        self.find(machine, subject, 0, &mut Groups(None))
+    }
+
+    fn groups(&self) -> Groups {
+        Groups(Some(self.quick.capture_locations()))
+    }
+}
+
+/// Where the groups of an occurrence are; `None` inside if nobody asks.
+struct Groups(Option<CaptureLocations>);
+
+impl Groups {
+    fn search(&mut self, regex: &Regex, subject: &[u8], at: usize) -> Option<bool> {
+        match &mut self.0 {
+            Some(groups) => regex.captures_read_at(groups, subject, at).ok().map(|found| found.is_some()),
+            None => regex.is_match_at(subject, at).ok(),
+        }
+    }
+
+    fn get(&self, index: usize) -> Option<(usize, usize)> {
+        self.0.as_ref().and_then(|groups| groups.get(index))
+    }
+
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, CaptureLocations::len)
+    }
+}
+
+fn compile(pattern: &str, options: &str, effort: &Effort) -> Option<Regex> {
     if pattern.len() > PATTERN_MAX {
         return None;
     }
@@ -44,28 +112,22 @@ pub(super) fn compile(pattern: &str, options: &str) -> Option<Regex> {
         .multi_line(options.contains('m'))
         .dotall(options.contains('s'))
         .extended(options.contains('x'));
-    builder.build(&format!("{LIMITS}{pattern}")).ok()
+    builder.build(&format!("{}{pattern}", effort.limits)).ok()
 }
 
 /// The pattern's compiled form. What is written literally is compiled once for all evaluations of the call.
-fn compiled(args: &mut Args<'_, '_, '_>, pattern: &str, options: &str, options_at: usize) -> Option<Arc<Regex>> {
+fn compiled(
+    args: &mut Args<'_, '_, '_>,
+    pattern: &Arc<str>,
+    options: &Arc<str>,
+    options_at: usize,
+) -> Option<Arc<Pattern>> {
     let literal = |index| index >= args.len() || args.expr(index).literal().is_some();
     if literal(0) && literal(options_at) {
-        return args.regex_cache().get_or_init(|| compile(pattern, options).map(Arc::new)).clone();
+        return args.pattern_cache().get_or_init(|| Pattern::new(pattern, options).map(Arc::new)).clone();
     }
-    if args.machine.charge(COMPILE_STEPS + 8 * pattern.len()) { compile(pattern, options).map(Arc::new) } else { None }
-}
-
-/// Whether the pattern is found. `None` when a limit is hit.
-fn found(args: &mut Args<'_, '_, '_>, regex: &Regex, subject: &str) -> Option<bool> {
-    if !args.machine.charge(MATCH_STEPS + subject.len()) {
-        return None;
-    }
-    let found = regex.is_match(subject.as_bytes()).ok();
-    if found.is_none() {
-        args.machine.charge(RUNAWAY_STEPS);
-    }
-    found
+    let affordable = args.machine.charge(COMPILE_STEPS + 8 * pattern.len());
+    if affordable { Pattern::new(pattern, options).map(Arc::new) } else { None }
 }
 
 /// Texts of all arguments, the last one optional. Undefined arguments give undefined, other types an error.
@@ -95,7 +157,7 @@ fn regexp(args: &mut Args<'_, '_, '_>) -> Val {
         Err(failed) => return failed,
     };
     match compiled(args, &texts[0], &texts[2], 2) {
-        Some(regex) => found(args, &regex, &texts[1]).map_or(Val::Error, Val::Bool),
+        Some(regex) => regex.occurs(args.machine, &texts[1]).map_or(Val::Error, Val::Bool),
         None => Val::Error,
     }
 }
@@ -108,7 +170,7 @@ fn replaced(args: &mut Args<'_, '_, '_>, implied: &str) -> Val {
     };
     let Some(regex) = compiled(args, &texts[0], &texts[3], 3) else { return Val::Error };
     let has = |option| texts[3].contains(option) || implied.contains(option);
-    let job = Replacement { regex: &regex, subject: &texts[1], with: &texts[2], all: has('g'), whole: has('f') };
+    let job = Replacement { pattern: &regex, subject: &texts[1], with: &texts[2], all: has('g'), whole: has('f') };
     match job.run(args) {
         Some(text) => args.machine.text(&text),
         None => Val::Error,
@@ -116,7 +178,7 @@ fn replaced(args: &mut Args<'_, '_, '_>, implied: &str) -> Val {
 }
 
 struct Replacement<'a> {
-    regex: &'a Regex,
+    pattern: &'a Pattern,
     subject: &'a str,
     with: &'a str,
     all: bool,
@@ -130,17 +192,15 @@ impl Replacement<'_> {
     fn run(&self, args: &mut Args<'_, '_, '_>) -> Option<String> {
         let subject = self.subject.as_bytes();
         let mut out = Vec::new();
-        let mut groups = self.regex.capture_locations();
+        let mut groups = self.pattern.groups();
         let mut at = 0;
         // Where the text not yet copied begins.
         let mut kept = 0;
         loop {
-            if !args.machine.charge(MATCH_STEPS + subject.len() - at) {
-                return None;
+            if !self.pattern.find(args.machine, self.subject, at, &mut groups)? {
+                break;
             }
-            let matched = self.regex.captures_read_at(&mut groups, subject, at);
-            let Some(matched) = matched.ok()? else { break };
-            let (start, end) = (matched.start(), matched.end());
+            let (start, end) = groups.get(0)?;
             if self.whole {
                 out.extend_from_slice(&subject[kept..start]);
             }
@@ -165,7 +225,7 @@ impl Replacement<'_> {
 
     /// The replacement with `\0` … `\9` filled in. A group after the last one that took part is an error, one before
     /// it is empty.
-    fn insert(&self, out: &mut Vec<u8>, groups: &CaptureLocations) -> Option<()> {
+    fn insert(&self, out: &mut Vec<u8>, groups: &Groups) -> Option<()> {
         let last = (0..groups.len()).rev().find(|index| groups.get(*index).is_some())?;
         let mut rest = self.with.bytes().peekable();
         while let Some(byte) = rest.next() {
@@ -204,7 +264,7 @@ fn member(args: &mut Args<'_, '_, '_>) -> Val {
     let mut unknown = false;
     for item in items.iter() {
         match args.machine.eval(item, scope) {
-            Val::Str(text) => match regex.as_ref().map(|regex| found(args, regex, &text)) {
+            Val::Str(text) => match regex.as_ref().map(|regex| regex.occurs(args.machine, &text)) {
                 Some(Some(true)) => return Val::Bool(true),
                 Some(None) => return Val::Error,
                 Some(Some(false)) | None => {}
@@ -231,7 +291,7 @@ fn string_list_member(args: &mut Args<'_, '_, '_>) -> Val {
     let mut empty = true;
     for item in stringlists::items(&list, &delimiters) {
         empty = false;
-        match found(args, &regex, item) {
+        match regex.occurs(args.machine, item) {
             Some(true) => return Val::Bool(true),
             Some(false) => {}
             None => return Val::Error,

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::call::{Args, Function, MANY};
 use crate::Value;
 use crate::eval::ops::compare_ignoring_case;
-use crate::eval::{TEXT_MAX, Val};
+use crate::eval::{LIST_MAX, TEXT_MAX, Val};
 
 pub(super) const TABLE: &[Function] = &[
     Function { name: "strcat", args_min: 0, args_max: MANY, run: strcat },
@@ -173,6 +173,9 @@ fn split(args: &mut Args<'_, '_, '_>) -> Val {
             last = Some(c);
         }
         from = at + c.len_utf8();
+        if parts.len() > LIST_MAX {
+            return Val::Error;
+        }
     }
     if from < text.len() {
         parts.push(text[from..].into());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::call::{Args, Function};
-use super::regex;
+use super::regex::Pattern;
 use crate::Expr;
 use crate::eval::{Machine, ScopeId, Val};
 use crate::expr::{Node, SelectKind};
@@ -26,16 +26,18 @@ fn unresolved(args: &mut Args<'_, '_, '_>) -> Val {
         return args.machine.text(&names.join(","));
     }
     let Val::Str(pattern) = args.val(1) else { return Val::Error };
-    if !args.machine.charge(pattern.len() + 100 * search.missing.len()) {
+    if !args.machine.charge(1000 + pattern.len()) {
         return Val::Error;
     }
-    match regex::compile(&pattern, "i") {
-        Some(regex) => {
-            let matches = |name: &String| regex.is_match(name.as_bytes()).unwrap_or(false);
-            Val::Bool(search.missing.values().any(matches))
+    let Some(pattern) = Pattern::new(&pattern, &"i".into()) else { return Val::Error };
+    for name in search.missing.values() {
+        match pattern.occurs(args.machine, name) {
+            Some(true) => return Val::Bool(true),
+            Some(false) => {}
+            None => return Val::Error,
         }
-        None => Val::Error,
     }
+    Val::Bool(false)
 }
 
 struct Search {
