@@ -2,7 +2,7 @@
 //!
 //! Effects are carried out in order. Three rules bind the shell:
 //!
-//! * [`Effect::Tell`], [`Effect::SendBody`] and [`Effect::Mark`] of one link go out in their order; a link that is
+//! * [`Effect::Tell`], [`Effect::SendTask`], [`Effect::SendBody`] and [`Effect::Mark`] of one link go out in their order; a link that is
 //!   gone swallows them.
 //! * [`Effect::Receive`] answers the [`Input::Said`] that was just handled and says where that message's body goes;
 //!   without one the body is read and dropped.
@@ -163,8 +163,13 @@ pub enum BodyOutcome {
     Discarded,
     /// [`Sink::Text`]: at most the bytes asked for.
     Text(Vec<u8>),
-    /// [`Sink::Output`]: so many bytes stand in the temporary file.
-    Stored(u64),
+    /// [`Sink::Output`]: the body stands in the temporary file.
+    Stored {
+        /// Bytes.
+        size: u64,
+        /// The first [`OutputPart::peek`] of them.
+        head: Vec<u8>,
+    },
     /// [`Sink::Output`]: the file could not be written; the rest of the body was dropped.
     Failed(Trouble),
 }
@@ -281,6 +286,8 @@ pub struct OutputPart {
     pub inside: Option<String>,
     /// Permission bits of the new file.
     pub mode: u32,
+    /// How many of the first bytes the core wants to see.
+    pub peek: usize,
 }
 
 /// One output at delivery.
@@ -320,6 +327,13 @@ pub enum Effect {
         link: LinkId,
         /// What.
         message: ToWorker,
+    },
+    /// Write a whole task message, already spelt in the peer's dialect.
+    SendTask {
+        /// To whom.
+        link: LinkId,
+        /// From `task` to `end`.
+        text: Bytes,
     },
     /// Write bytes behind the `put` that was just told.
     SendBody {
@@ -361,6 +375,11 @@ pub enum Effect {
         record: Box<Record>,
         /// Wait for the fsync (decision D51)?
         promise: bool,
+    },
+    /// Make every record up to this one durable, promises or not, and report [`Input::Stored`].
+    Sync {
+        /// Inclusive; may be on disk already, which is reported all the same.
+        upto: RecordNo,
     },
     /// Check and look up what an attempt needs.
     Prepare {
@@ -424,6 +443,9 @@ pub struct LogEntry {
     pub path: String,
     /// `log_xml = true`.
     pub xml: bool,
+    /// After a crash: the event may be in the file already. Look for its number and job in the file's tail and
+    /// write only if it is not there (decision D57).
+    pub once: bool,
     /// The event, with wall-clock time.
     pub event: userlog::Event,
 }

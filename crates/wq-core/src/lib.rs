@@ -4,5 +4,13 @@
 //! turns the world into [`Input`]s and carries out [`Effect`]s. Bulk bytes never pass through.
 //!
 //! Start with [`io`], the seam; then [`master`].
+
 pub mod ids;
 pub mod io;
+pub mod jobs;
+pub mod master;
+pub mod run;
+pub mod workers;
+
+pub use io::{Effect, Input};
+pub use master::{Config, Master};

@@ -1,0 +1,185 @@
+//! Idle jobs, ready to be matched: one queue for each owner and shape, ordered by priority, then by number.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::JobId;
+use crate::jobs::{OwnerId, Slot};
+use crate::workers::Shape;
+
+/// What the jobs of one queue have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueKey {
+    /// Owners take turns.
+    pub owner: OwnerId,
+    /// What a job needs.
+    pub shape: Shape,
+}
+
+/// Index of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueId(pub u32);
+
+#[derive(Debug)]
+struct Queue {
+    key: QueueKey,
+    ready: BTreeSet<(Reverse<i32>, JobId, Slot)>,
+    /// Jobs that belong here, ready or not; the queue lives as long as there are any.
+    members: u32,
+    /// No connected worker has room for the shape: nothing to try until one gains some.
+    stuck: bool,
+}
+
+/// All queues.
+#[derive(Debug, Default)]
+pub struct IdleQueues {
+    by_key: BTreeMap<QueueKey, QueueId>,
+    slots: Vec<Option<Queue>>,
+    free: Vec<u32>,
+    ready: usize,
+    /// The owner that was served last: the next in order comes first.
+    last_owner: Option<OwnerId>,
+}
+
+impl IdleQueues {
+    /// The queue for a key, made if it is new; counts `members` jobs.
+    pub fn join(&mut self, key: QueueKey, members: u32) -> QueueId {
+        let id = match self.by_key.get(&key) {
+            Some(id) => *id,
+            None => {
+                let queue = Queue { key, ready: BTreeSet::new(), members: 0, stuck: false };
+                let id = match self.free.pop() {
+                    Some(slot) => {
+                        self.slots[slot as usize] = Some(queue);
+                        QueueId(slot)
+                    }
+                    None => {
+                        self.slots.push(Some(queue));
+                        QueueId(self.slots.len() as u32 - 1)
+                    }
+                };
+                self.by_key.insert(key, id);
+                id
+            }
+        };
+        self.queue_mut(id).members += members;
+        id
+    }
+
+    /// A member is gone for good.
+    pub fn leave(&mut self, id: QueueId) {
+        let queue = self.queue_mut(id);
+        queue.members -= 1;
+        if queue.members == 0 {
+            let key = queue.key;
+            self.slots[id.0 as usize] = None;
+            self.by_key.remove(&key);
+            self.free.push(id.0);
+        }
+    }
+
+    /// A job waits from now on.
+    pub fn push(&mut self, id: QueueId, prio: i32, job: JobId, slot: Slot) {
+        let fresh = self.queue_mut(id).ready.insert((Reverse(prio), job, slot));
+        assert!(fresh, "job {job} waits twice");
+        self.ready += 1;
+    }
+
+    /// A job no longer waits.
+    pub fn take(&mut self, id: QueueId, prio: i32, job: JobId, slot: Slot) {
+        let there = self.queue_mut(id).ready.remove(&(Reverse(prio), job, slot));
+        assert!(there, "job {job} did not wait");
+        self.ready -= 1;
+    }
+
+    /// The first job of a queue.
+    pub fn first(&self, id: QueueId) -> Option<Slot> {
+        self.queue(id).ready.first().map(|(_, _, slot)| *slot)
+    }
+
+    /// The same for a queue that may be gone.
+    pub fn try_first(&self, id: QueueId) -> Option<Slot> {
+        let queue = self.slots.get(id.0 as usize)?.as_ref()?;
+        queue.ready.first().map(|(_, _, slot)| *slot)
+    }
+
+    /// What the queue's jobs need.
+    pub fn shape(&self, id: QueueId) -> Shape {
+        self.queue(id).key.shape
+    }
+
+    /// Whether no worker has room for it, as far as is known.
+    pub fn is_stuck(&self, id: QueueId) -> bool {
+        self.queue(id).stuck
+    }
+
+    /// Remembers that no worker has room for it.
+    pub fn set_stuck(&mut self, id: QueueId) {
+        self.queue_mut(id).stuck = true;
+    }
+
+    /// A worker has gained room: every queue whose shape fits may be tried again.
+    pub fn unstick(&mut self, fits: impl Fn(Shape) -> bool) {
+        for queue in self.slots.iter_mut().flatten() {
+            if queue.stuck && fits(queue.key.shape) {
+                queue.stuck = false;
+            }
+        }
+    }
+
+    /// The queue to serve next among those with waiting jobs for which `suits` holds: the owner after the one that
+    /// was served last, and of that owner the job with the highest priority and lowest number.
+    pub fn choose(&self, suits: impl Fn(QueueId, Shape) -> bool) -> Option<QueueId> {
+        let mut best: Option<((bool, OwnerId, Reverse<i32>, JobId), QueueId)> = None;
+        for (key, id) in &self.by_key {
+            let queue = self.queue(*id);
+            let Some((prio, job, _)) = queue.ready.first() else { continue };
+            if !suits(*id, key.shape) {
+                continue;
+            }
+            let later = self.last_owner.is_some_and(|last| key.owner <= last);
+            let rank = (later, key.owner, *prio, *job);
+            if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+                best = Some((rank, *id));
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    /// Notes that a job of this queue was served.
+    pub fn served(&mut self, id: QueueId) {
+        self.last_owner = Some(self.queue(id).key.owner);
+    }
+
+    /// Jobs that wait in all queues.
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// Number of queues.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// There is no queue.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Cross-checks the sums.
+    pub fn check_invariants(&self) {
+        assert_eq!(self.ready, self.slots.iter().flatten().map(|q| q.ready.len()).sum::<usize>());
+        assert_eq!(self.by_key.len(), self.slots.iter().flatten().count());
+        for queue in self.slots.iter().flatten() {
+            assert!(queue.members as usize >= queue.ready.len());
+        }
+    }
+
+    fn queue(&self, id: QueueId) -> &Queue {
+        self.slots[id.0 as usize].as_ref().expect("a job's queue exists")
+    }
+
+    fn queue_mut(&mut self, id: QueueId) -> &mut Queue {
+        self.slots[id.0 as usize].as_mut().expect("a job's queue exists")
+    }
+}

@@ -1,0 +1,15 @@
+//! The queue: every job from its submission until it leaves.
+//!
+//! A waiting job is one fixed [`Job`] slot, a shared template and a packed delta (decision D54); what only started,
+//! held or edited jobs have stands in [`Story`], which is made when it is needed. The full ad exists only while
+//! somebody asks for it ([`view::JobView`]).
+
+mod idle;
+mod story;
+mod table;
+pub mod template;
+pub mod view;
+
+pub use idle::{IdleQueues, QueueId, QueueKey};
+pub use story::{Ending, Hold, Story};
+pub use table::{ClusterInfo, Facts, Job, JobTable, NewCluster, Owner, OwnerId, Slot, Status};

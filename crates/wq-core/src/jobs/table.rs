@@ -1,0 +1,443 @@
+//! The table of jobs with its indices: by number, by owner and state.
+
+use std::collections::BTreeMap;
+
+use classad::unpack_row;
+use control_proto::Totals;
+
+use super::idle::{IdleQueues, QueueId, QueueKey};
+use super::story::Story;
+use super::template::{SortedAd, TemplateId, Templates, Text};
+use crate::ids::JobId;
+use crate::workers::Shape;
+
+/// Index of a job in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// `JobStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Status {
+    /// Waits, or is on its way to a worker.
+    Idle = 1,
+    /// Its task is with a worker.
+    Running = 2,
+    /// Shall go; waits for its worker's confirmation.
+    Removed = 3,
+    /// Has ended, and its owner wants it to stay.
+    Completed = 4,
+    /// Waits for somebody's decision.
+    Held = 5,
+}
+
+/// Index of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId(pub u32);
+
+/// Somebody who has jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Login name.
+    pub name: Box<str>,
+    totals: [u32; 8],
+}
+
+/// A job. Small on purpose: a million of them wait in one table.
+#[derive(Debug)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// Its place among the idle.
+    pub queue: QueueId,
+    template: TemplateId,
+    delta: Box<[u8]>,
+    story: Option<Box<Story>>,
+    /// Seconds of the service clock at submission.
+    pub qdate_s: u32,
+    /// Seconds of the service clock at the last change of state.
+    pub entered_s: u32,
+    /// `JobPrio`.
+    pub prio: i32,
+    /// Whose.
+    pub owner: OwnerId,
+    /// State; changed by [`JobTable::set_status`].
+    status: Status,
+    waiting: bool,
+}
+
+static NO_STORY: Story = Story {
+    attempt: None,
+    starts: 0,
+    attempts: 0,
+    losses: 0,
+    holds: 0,
+    system_holds: 0,
+    completions: 0,
+    last_status: 0,
+    hold: None,
+    last_hold: None,
+    release_reason: None,
+    remove_reason: None,
+    vacate: None,
+    vacates: Vec::new(),
+    edits: Vec::new(),
+    first_start_s: None,
+    start_s: None,
+    wall_clock_s: 0,
+    host: None,
+    last_host: None,
+    allocation: None,
+    transferring_output: false,
+    ending: None,
+};
+
+impl Job {
+    /// `JobStatus`.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What happened to it.
+    pub fn story(&self) -> &Story {
+        self.story.as_deref().unwrap_or(&NO_STORY)
+    }
+
+    /// The same, to write.
+    pub fn story_mut(&mut self) -> &mut Story {
+        self.story.get_or_insert_default()
+    }
+}
+
+/// What is kept of a cluster as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterInfo {
+    /// `TotalSubmitProcs`.
+    pub procs: u32,
+    /// Jobs still in the table.
+    pub left: u32,
+    /// Wall clock at submission, for `GlobalJobId`.
+    pub wall_s: i64,
+}
+
+/// A cluster on its way into the table.
+#[derive(Debug)]
+pub struct NewCluster<'a> {
+    /// Its number.
+    pub cluster: u32,
+    /// How many jobs.
+    pub procs: u32,
+    /// Number of the first.
+    pub first_proc: u32,
+    /// What they share.
+    pub ad: SortedAd,
+    /// Lower-case names of what differs.
+    pub varying: &'a [String],
+    /// Packed rows, one a job.
+    pub rows: &'a [u8],
+    /// Whose.
+    pub owner: OwnerId,
+    /// Service clock.
+    pub at_s: i64,
+    /// Wall clock.
+    pub wall_s: i64,
+}
+
+/// What the table needs to know of each ad: facts that its texts imply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// For matching.
+    pub shape: Shape,
+    /// `JobPrio`.
+    pub prio: i32,
+    /// `hold = true`.
+    pub on_hold: bool,
+}
+
+/// All jobs.
+#[derive(Debug, Default)]
+pub struct JobTable {
+    slots: Vec<Option<Job>>,
+    free: Vec<u32>,
+    by_id: BTreeMap<JobId, Slot>,
+    clusters: BTreeMap<u32, ClusterInfo>,
+    owners: Vec<Owner>,
+    templates: Templates,
+    totals: [u32; 8],
+    /// Jobs that wait for a worker.
+    pub idle: IdleQueues,
+}
+
+impl JobTable {
+    /// The index of an owner, new or known.
+    pub fn owner(&mut self, uid: u32, gid: u32, name: &str) -> OwnerId {
+        if let Some(at) = self.owners.iter().position(|o| o.uid == uid && *o.name == *name) {
+            return OwnerId(at as u32);
+        }
+        self.owners.push(Owner { uid, gid, name: name.into(), totals: [0; 8] });
+        OwnerId(self.owners.len() as u32 - 1)
+    }
+
+    /// Facts about an owner.
+    pub fn owner_of(&self, id: OwnerId) -> &Owner {
+        &self.owners[id.0 as usize]
+    }
+
+    /// The owner with this user id, if he ever had a job.
+    pub fn find_owner(&self, uid: u32) -> Option<OwnerId> {
+        self.owners.iter().position(|o| o.uid == uid).map(|at| OwnerId(at as u32))
+    }
+
+    /// Adds the jobs of a cluster; they do not wait yet ([`JobTable::enqueue`]). `facts` is asked once, and again for
+    /// each job if one of the attributes in `watched` varies. Returns nothing if the rows are damaged.
+    pub fn add_cluster(
+        &mut self,
+        new: NewCluster<'_>,
+        watched: impl Fn(&str) -> bool,
+        facts: impl Fn(&SortedAd, JobId) -> Facts,
+    ) -> Option<()> {
+        let NewCluster { cluster, procs, first_proc, mut ad, varying, mut rows, owner, at_s, wall_s } = new;
+        let first = JobId { cluster, proc_: first_proc };
+        for name in varying {
+            if ad.position(name).is_none() {
+                ad.insert(name, "undefined");
+            }
+        }
+        let columns: Vec<usize> = varying.iter().filter_map(|name| ad.position(name)).collect();
+        let defaults: Vec<String> = varying.iter().map(|name| ad.get(name).unwrap_or_default().to_owned()).collect();
+        let ask_each = varying.iter().any(|name| watched(name));
+        let mut known = facts(&ad, first);
+        let (template, delta) = self.templates.intern(&ad);
+        let mut shared_users = 0;
+        for index in 0..procs {
+            let id = JobId { cluster, proc_: first_proc + index };
+            let mut own_delta = None;
+            if !columns.is_empty() {
+                let (values, rest) = unpack_row(rows, columns.len())?;
+                rows = rest;
+                for ((at, value), default) in columns.iter().zip(&values).zip(&defaults) {
+                    ad.set(*at, value.unwrap_or(default));
+                }
+                if ask_each {
+                    known = facts(&ad, id);
+                }
+                own_delta = Some(self.templates.delta_for(template, &ad));
+            }
+            let bytes = match own_delta {
+                Some(own) => own.into_boxed_slice(),
+                None => {
+                    shared_users += 1;
+                    delta.clone().into_boxed_slice()
+                }
+            };
+            let queue = self.idle.join(QueueKey { owner, shape: known.shape }, 1);
+            let status = if known.on_hold { Status::Held } else { Status::Idle };
+            let seconds = u32::try_from(at_s).unwrap_or(u32::MAX);
+            let job = Job {
+                id,
+                queue,
+                template,
+                delta: bytes,
+                story: None,
+                qdate_s: seconds,
+                entered_s: seconds,
+                prio: known.prio,
+                owner,
+                status,
+                waiting: false,
+            };
+            self.place(job);
+        }
+        self.templates.add_users(template, shared_users);
+        // `intern` counted one user for the cluster's own ad; the jobs have counted themselves.
+        self.templates.release(template);
+        let info = self.clusters.entry(cluster).or_insert(ClusterInfo { procs: 0, left: 0, wall_s });
+        info.procs += procs;
+        info.left += procs;
+        Some(())
+    }
+
+    fn place(&mut self, job: Job) {
+        let (id, owner, status) = (job.id, job.owner, job.status);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(job);
+                Slot(slot)
+            }
+            None => {
+                self.slots.push(Some(job));
+                Slot(self.slots.len() as u32 - 1)
+            }
+        };
+        let old = self.by_id.insert(id, slot);
+        assert!(old.is_none(), "job {id} exists twice");
+        self.count(owner, status, 1);
+    }
+
+    fn count(&mut self, owner: OwnerId, status: Status, change: i32) {
+        for totals in [&mut self.totals, &mut self.owners[owner.0 as usize].totals] {
+            let field = &mut totals[status as usize];
+            *field = field.checked_add_signed(change).expect("totals follow the table");
+        }
+    }
+
+    /// The job, which must exist.
+    pub fn get(&self, slot: Slot) -> &Job {
+        self.slots[slot.0 as usize].as_ref().expect("the slot holds a job")
+    }
+
+    /// The job, which must exist.
+    pub fn get_mut(&mut self, slot: Slot) -> &mut Job {
+        self.slots[slot.0 as usize].as_mut().expect("the slot holds a job")
+    }
+
+    /// Where a job stands.
+    pub fn find(&self, id: JobId) -> Option<Slot> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// Jobs from this number on, ascending.
+    pub fn from(&self, id: JobId) -> impl Iterator<Item = (JobId, Slot)> + '_ {
+        self.by_id.range(id..).map(|(id, slot)| (*id, *slot))
+    }
+
+    /// Jobs of a cluster, ascending.
+    pub fn of_cluster(&self, cluster: u32) -> impl Iterator<Item = (JobId, Slot)> + '_ {
+        let range = JobId { cluster, proc_: 0 }..=JobId { cluster, proc_: u32::MAX };
+        self.by_id.range(range).map(|(id, slot)| (*id, *slot))
+    }
+
+    /// What is known of a cluster that has jobs.
+    pub fn cluster(&self, cluster: u32) -> Option<ClusterInfo> {
+        self.clusters.get(&cluster).copied()
+    }
+
+    /// Changes the state and keeps the sums.
+    pub fn set_status(&mut self, slot: Slot, status: Status, now_s: i64) {
+        let job = self.get_mut(slot);
+        let (owner, old) = (job.owner, job.status);
+        if old == status {
+            return;
+        }
+        job.status = status;
+        job.entered_s = u32::try_from(now_s).unwrap_or(u32::MAX);
+        job.story_mut().last_status = old as u8;
+        self.count(owner, old, -1);
+        self.count(owner, status, 1);
+    }
+
+    /// Lets an idle job wait for a worker.
+    pub fn enqueue(&mut self, slot: Slot) {
+        let job = self.get_mut(slot);
+        assert!(job.status == Status::Idle && !job.waiting, "only idle jobs wait, and once");
+        job.waiting = true;
+        let (queue, prio, id) = (job.queue, job.prio, job.id);
+        self.idle.push(queue, prio, id, slot);
+    }
+
+    /// Takes a job out of the waiting, if it waits.
+    pub fn dequeue(&mut self, slot: Slot) {
+        let job = self.get_mut(slot);
+        if std::mem::replace(&mut job.waiting, false) {
+            let (queue, prio, id) = (job.queue, job.prio, job.id);
+            self.idle.take(queue, prio, id, slot);
+        }
+    }
+
+    /// Removes a job for good.
+    pub fn remove(&mut self, slot: Slot) {
+        self.dequeue(slot);
+        let job = self.slots[slot.0 as usize].take().expect("the slot holds a job");
+        self.free.push(slot.0);
+        self.by_id.remove(&job.id);
+        self.count(job.owner, job.status, -1);
+        self.templates.release(job.template);
+        self.idle.leave(job.queue);
+        let info = self.clusters.get_mut(&job.id.cluster).expect("a job's cluster exists");
+        info.left -= 1;
+        if info.left == 0 {
+            self.clusters.remove(&job.id.cluster);
+        }
+    }
+
+    /// Number of jobs.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// No job at all.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Sums over all jobs, or over one owner's.
+    pub fn totals(&self, owner: Option<OwnerId>) -> Totals {
+        let totals = match owner {
+            None => &self.totals,
+            Some(id) => &self.owners[id.0 as usize].totals,
+        };
+        let n = |status: Status| u64::from(totals[status as usize]);
+        Totals {
+            jobs: totals.iter().map(|n| u64::from(*n)).sum(),
+            completed: n(Status::Completed),
+            removed: n(Status::Removed),
+            idle: n(Status::Idle),
+            running: n(Status::Running),
+            held: n(Status::Held),
+            suspended: 0,
+        }
+    }
+
+    /// Owners who ever had a job since the start.
+    pub fn owners(&self) -> usize {
+        self.owners.len()
+    }
+
+    pub(super) fn text_at<'a>(&'a self, job: &'a Job, at: usize) -> Text<'a> {
+        self.templates.text(job.template, &job.delta, at)
+    }
+
+    pub(super) fn position(&self, job: &Job, folded: &str) -> Option<usize> {
+        self.templates.position(job.template, folded)
+    }
+
+    pub(super) fn width(&self, job: &Job) -> usize {
+        self.templates.width(job.template)
+    }
+
+    pub(super) fn name_at(&self, job: &Job, at: usize) -> &str {
+        self.templates.name(job.template, at)
+    }
+
+    pub(super) fn shared_expr(&self, job: &Job, at: usize) -> Option<&classad::Expr> {
+        self.templates.shared_expr(job.template, &job.delta, at)
+    }
+
+    /// Cross-checks all indices; for tests and simulation.
+    pub fn check_invariants(&self) {
+        self.idle.check_invariants();
+        assert_eq!(self.by_id.len() + self.free.len(), self.slots.len());
+        assert_eq!(self.templates.users(), self.by_id.len() as u64);
+        let mut totals = [0u32; 8];
+        let mut left: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut waiting = 0;
+        for (id, slot) in &self.by_id {
+            let job = self.get(*slot);
+            assert_eq!(job.id, *id);
+            totals[job.status as usize] += 1;
+            *left.entry(id.cluster).or_default() += 1;
+            waiting += usize::from(job.waiting);
+            assert!(!job.waiting || (job.status == Status::Idle && job.story().attempt.is_none()), "{id}");
+        }
+        assert_eq!(totals, self.totals);
+        assert_eq!(waiting, self.idle.ready());
+        assert_eq!(left.len(), self.clusters.len());
+        for (cluster, jobs) in left {
+            assert_eq!(self.clusters[&cluster].left, jobs);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! A job's ad, made as it is asked for: what the submitter sent, what the queue knows, what was edited.
+//!
+//! Look-up order: edits, then what the queue knows ([`DERIVED`]), then the submitted ad. Nothing is kept.
+
+use std::borrow::Cow;
+
+use classad::{Expr, Scope, Value};
+use journal::Exit;
+
+use super::table::{Job, JobTable, Status};
+
+/// Facts about the site that show up in ads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SiteFacts {
+    /// Name of the schedd.
+    pub host: String,
+    /// `UID_DOMAIN`.
+    pub domain: String,
+    /// `GridJobStatus` of an idle job (decision D64).
+    pub grid_idle: String,
+}
+
+/// Attributes whose name begins so are ours alone and never shown.
+pub const HIDDEN_PREFIX: &str = "_awq";
+
+/// Attributes that only the owner and super-users may read (decision D66), lower case, sorted.
+const PRIVATE: [&str; 7] =
+    ["args", "arguments", "env", "environment", "scitokensfile", "x509userproxy", "x509userproxysubject"];
+
+/// A job's ad.
+#[derive(Debug, Clone, Copy)]
+pub struct JobView<'a> {
+    /// Where the job stands.
+    pub table: &'a JobTable,
+    /// The job.
+    pub job: &'a Job,
+    /// The site.
+    pub site: &'a SiteFacts,
+    /// Service clock.
+    pub now_s: i64,
+    /// Wall clock minus service clock.
+    pub wall_offset_s: i64,
+}
+
+type Make = fn(&JobView<'_>) -> Option<Value>;
+
+/// What the queue knows, by lower-case name, sorted. `None` means: whatever the submitter's ad says.
+const DERIVED: &[(&str, &str, Make)] = &[
+    ("bytesrecvd", "BytesRecvd", |v| v.job.story().ending.map(|e| Value::Real(e.sent as f64))),
+    ("bytessent", "BytesSent", |v| v.job.story().ending.map(|e| Value::Real(e.received as f64))),
+    ("clusterid", "ClusterId", |v| int(v.job.id.cluster)),
+    ("completiondate", "CompletionDate", |v| v.job.story().ending.and_then(|e| v.wall(e.at_s))),
+    ("cpusprovisioned", "CpusProvisioned", |v| v.job.story().allocation.and_then(|a| int(a.0))),
+    ("currenthosts", "CurrentHosts", |v| int(u8::from(v.job.status() == Status::Running))),
+    ("diskprovisioned", "DiskProvisioned", |v| v.job.story().allocation.and_then(|a| int((a.2 * 1024) as i64))),
+    ("enteredcurrentstatus", "EnteredCurrentStatus", |v| v.wall(v.job.entered_s.into())),
+    ("exitbysignal", "ExitBySignal", |v| v.exit().map(|e| Value::Bool(matches!(e, Exit::Signal(_))))),
+    ("exitcode", "ExitCode", |v| match v.exit()? {
+        Exit::Code(code) => int(code),
+        Exit::Signal(_) => None,
+    }),
+    ("exitsignal", "ExitSignal", |v| match v.exit()? {
+        Exit::Signal(signal) => int(signal),
+        Exit::Code(_) => None,
+    }),
+    ("exitstatus", "ExitStatus", |v| match v.exit()? {
+        Exit::Code(code) => int(code << 8),
+        Exit::Signal(signal) => int(signal),
+    }),
+    ("globaljobid", "GlobalJobId", |v| {
+        let wall_s = v.table.cluster(v.job.id.cluster)?.wall_s;
+        text(format!("{}#{}#{wall_s}", v.site.host, v.job.id))
+    }),
+    ("gridjobid", "GridJobId", |v| {
+        v.is_grid().then(|| Value::from(format!("condor {0} {0} {1}", v.site.host, v.job.id)))
+    }),
+    ("gridjobstatus", "GridJobStatus", |v| {
+        v.is_grid().then(|| match v.job.status() {
+            Status::Running => "RUNNING".into(),
+            Status::Completed => "COMPLETED".into(),
+            Status::Held => "HELD".into(),
+            Status::Removed => "REMOVED".into(),
+            Status::Idle => v.site.grid_idle.as_str().into(),
+        })
+    }),
+    ("holdreason", "HoldReason", |v| v.job.story().hold.as_ref().map(|h| (*h.reason).into())),
+    ("holdreasoncode", "HoldReasonCode", |v| v.job.story().hold.as_ref().and_then(|h| int(h.code))),
+    ("holdreasonsubcode", "HoldReasonSubCode", |v| v.job.story().hold.as_ref().and_then(|h| int(h.subcode))),
+    ("jobcurrentstartdate", "JobCurrentStartDate", |v| v.job.story().start_s.and_then(|s| v.wall(s))),
+    ("jobcurrentstartexecutingdate", "JobCurrentStartExecutingDate", |v| {
+        v.job.story().start_s.and_then(|s| v.wall(s))
+    }),
+    ("jobruncount", "JobRunCount", |v| counted(v.job.story().starts)),
+    ("jobstartdate", "JobStartDate", |v| v.job.story().first_start_s.and_then(|s| v.wall(s))),
+    ("jobstatus", "JobStatus", |v| int(v.job.status() as u8)),
+    ("lastholdreason", "LastHoldReason", |v| v.job.story().last_hold.as_ref().map(|h| (*h.reason).into())),
+    ("lastholdreasoncode", "LastHoldReasonCode", |v| v.job.story().last_hold.as_ref().and_then(|h| int(h.code))),
+    ("lastholdreasonsubcode", "LastHoldReasonSubCode", |v| {
+        v.job.story().last_hold.as_ref().and_then(|h| int(h.subcode))
+    }),
+    ("lastjobstatus", "LastJobStatus", |v| counted(v.job.story().last_status.into())),
+    ("lastremotehost", "LastRemoteHost", |v| v.job.story().last_host.as_ref().map(|h| (**h).into())),
+    ("lastvacatetime", "LastVacateTime", |v| v.job.story().vacate.as_ref().and_then(|(_, at)| v.wall(*at))),
+    ("memoryprovisioned", "MemoryProvisioned", |v| v.job.story().allocation.and_then(|a| int(a.1 as i64))),
+    ("numholds", "NumHolds", |v| counted(v.job.story().holds)),
+    ("numjobcompletions", "NumJobCompletions", |v| counted(v.job.story().completions)),
+    ("numjobstarts", "NumJobStarts", |v| counted(v.job.story().starts)),
+    ("numshadowstarts", "NumShadowStarts", |v| counted(v.job.story().attempts)),
+    ("numsystemholds", "NumSystemHolds", |v| counted(v.job.story().system_holds)),
+    ("numvacates", "NumVacates", |v| counted(v.job.story().vacates.iter().map(|(_, n)| n).sum())),
+    ("numvacatesbyreason", "NumVacatesByReason", |v| {
+        let vacates = &v.job.story().vacates;
+        (!vacates.is_empty()).then(|| {
+            let mut ad = classad::ClassAd::new();
+            for (name, count) in vacates {
+                ad.insert(name, Value::Int(i64::from(*count)));
+            }
+            Value::Ad(ad.into())
+        })
+    }),
+    ("owner", "Owner", |v| text(&*v.table.owner_of(v.job.owner).name)),
+    ("procid", "ProcId", |v| int(v.job.id.proc_)),
+    ("qdate", "QDate", |v| v.wall(v.job.qdate_s.into())),
+    ("releasereason", "ReleaseReason", |v| v.job.story().release_reason.as_ref().map(|r| (**r).into())),
+    ("remotehost", "RemoteHost", |v| v.job.story().host.as_ref().map(|h| (**h).into())),
+    ("remotewallclocktime", "RemoteWallClockTime", |v| {
+        let past = v.job.story().wall_clock_s;
+        (past > 0).then_some(Value::Real(past as f64))
+    }),
+    ("removereason", "RemoveReason", |v| v.job.story().remove_reason.as_ref().map(|r| (**r).into())),
+    ("servertime", "ServerTime", |v| v.wall(v.now_s)),
+    ("shadowbday", "ShadowBday", |v| {
+        let running = v.job.status() == Status::Running;
+        v.job.story().start_s.filter(|_| running).and_then(|s| v.wall(s))
+    }),
+    ("totalsubmitprocs", "TotalSubmitProcs", |v| int(v.table.cluster(v.job.id.cluster)?.procs)),
+    ("transferringoutput", "TransferringOutput", |v| v.job.story().transferring_output.then_some(Value::Bool(true))),
+    ("user", "User", |v| text(format!("{}@{}", v.table.owner_of(v.job.owner).name, v.site.domain))),
+    ("vacatereason", "VacateReason", |v| v.job.story().vacate.as_ref().map(|(why, _)| (**why).into())),
+];
+
+fn int(n: impl Into<i64>) -> Option<Value> {
+    Some(Value::Int(n.into()))
+}
+
+fn text(s: impl Into<Value>) -> Option<Value> {
+    Some(s.into())
+}
+
+/// A counter that the bare ad lacks or has as 0.
+fn counted(n: u32) -> Option<Value> {
+    (n > 0).then_some(Value::Int(i64::from(n)))
+}
+
+impl<'a> JobView<'a> {
+    fn wall(&self, service_s: i64) -> Option<Value> {
+        int(service_s + self.wall_offset_s)
+    }
+
+    fn exit(&self) -> Option<Exit> {
+        self.job.story().ending.map(|e| e.exit)
+    }
+
+    /// Grid universe or routed: such jobs have grid attributes from the start (decision D64).
+    fn is_grid(&self) -> bool {
+        self.table.position(self.job, "gridresource").is_some()
+            || self.table.position(self.job, "wantjobrouter").is_some_and(|at| {
+                self.table.text_at(self.job, at).fill_in(0, 0).eq_ignore_ascii_case("true")
+            })
+    }
+
+    fn edited(&self, folded: &str) -> Option<&'a Option<String>> {
+        let edits = &self.job.story().edits;
+        edits.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(_, text)| text)
+    }
+
+    fn derived(&self, folded: &str) -> Option<Value> {
+        let at = DERIVED.binary_search_by(|(name, _, _)| (*name).cmp(folded)).ok()?;
+        DERIVED[at].2(self)
+    }
+
+    /// Expression text of an attribute, `None` if the ad has none. `folded` in lower case.
+    pub fn text(&self, folded: &str) -> Option<String> {
+        if let Some(edit) = self.edited(folded) {
+            return edit.clone();
+        }
+        if let Some(value) = self.derived(folded) {
+            return Some(Expr::from(value).to_string());
+        }
+        let at = self.table.position(self.job, folded)?;
+        Some(self.table.text_at(self.job, at).fill_in(self.job.id.cluster, self.job.id.proc_))
+    }
+
+    /// The value of an attribute, evaluated against the ad alone.
+    pub fn value(&self, folded: &str) -> Value {
+        match self.lookup(folded) {
+            Some(expr) => match expr.literal() {
+                Some(value) => value.clone(),
+                None => classad::eval(&expr, self, None, &self.env()),
+            },
+            None => Value::Undefined,
+        }
+    }
+
+    /// The text of a string attribute.
+    pub fn string(&self, folded: &str) -> Option<String> {
+        self.value(folded).as_str().map(str::to_owned)
+    }
+
+    /// What an evaluation in this ad may know.
+    pub fn env(&self) -> classad::Env {
+        classad::Env { now_s: Some(self.now_s + self.wall_offset_s), ..classad::Env::default() }
+    }
+
+    /// The value of an expression in this ad.
+    pub fn eval(&self, expr: &Expr) -> Value {
+        classad::eval(expr, self, None, &self.env())
+    }
+
+    /// Calls `each` with name and text of every attribute that may be shown, in no particular order. Private ones
+    /// are left out unless `private` is set.
+    pub fn for_each(&self, private: bool, mut each: impl FnMut(&str, String)) {
+        let hidden = |folded: &str| {
+            folded.starts_with(HIDDEN_PREFIX) || (!private && PRIVATE.binary_search(&folded).is_ok())
+        };
+        for (folded, name, make) in DERIVED {
+            if self.edited(folded).is_none()
+                && let Some(value) = make(self)
+            {
+                each(name, Expr::from(value).to_string());
+            }
+        }
+        for at in 0..self.table.width(self.job) {
+            let name = self.table.name_at(self.job, at);
+            let folded = name.to_ascii_lowercase();
+            if !hidden(&folded) && self.edited(&folded).is_none() && self.derived(&folded).is_none() {
+                let id = self.job.id;
+                each(name, self.table.text_at(self.job, at).fill_in(id.cluster, id.proc_));
+            }
+        }
+        let edits = &self.job.story().edits;
+        for (at, (name, text)) in edits.iter().enumerate() {
+            let last = !edits[at + 1..].iter().any(|(later, _)| later.eq_ignore_ascii_case(name));
+            if let (Some(text), true, false) = (text, last, hidden(&name.to_ascii_lowercase())) {
+                each(name, text.clone());
+            }
+        }
+    }
+
+    /// Name as the ad spells it and text, for one attribute that may be shown.
+    pub fn entry(&self, folded: &str, private: bool) -> Option<(String, String)> {
+        if folded.starts_with(HIDDEN_PREFIX) || (!private && PRIVATE.binary_search(&folded).is_ok()) {
+            return None;
+        }
+        let text = self.text(folded)?;
+        let name = self
+            .table
+            .position(self.job, folded)
+            .map(|at| self.table.name_at(self.job, at).to_owned())
+            .or_else(|| {
+                let at = DERIVED.binary_search_by(|(name, _, _)| (*name).cmp(folded)).ok()?;
+                Some(DERIVED[at].1.to_owned())
+            })
+            .or_else(|| {
+                let edits = &self.job.story().edits;
+                edits.iter().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(name, _)| name.clone())
+            })?;
+        Some((name, text))
+    }
+}
+
+impl Scope for JobView<'_> {
+    fn lookup(&self, name: &str) -> Option<Cow<'_, Expr>> {
+        let folded: Cow<'_, str> = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            name.to_ascii_lowercase().into()
+        } else {
+            name.into()
+        };
+        if !self.job.story().edits.is_empty()
+            && let Some(edit) = self.edited(&folded)
+        {
+            return edit.as_ref().and_then(|text| classad::parse_expr(text).ok()).map(Cow::Owned);
+        }
+        if let Some(value) = self.derived(&folded) {
+            return Some(Cow::Owned(Expr::from(value)));
+        }
+        let at = self.table.position(self.job, &folded)?;
+        if let Some(expr) = self.table.shared_expr(self.job, at) {
+            return Some(Cow::Borrowed(expr));
+        }
+        let text = self.table.text_at(self.job, at).fill_in(self.job.id.cluster, self.job.id.proc_);
+        classad::parse_expr(&text).ok().map(Cow::Owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_so_that_they_can_be_searched() {
+        assert!(DERIVED.windows(2).all(|w| w[0].0 < w[1].0));
+        assert!(DERIVED.iter().all(|(folded, name, _)| *folded == name.to_ascii_lowercase()));
+        assert!(PRIVATE.windows(2).all(|w| w[0] < w[1]));
+    }
+}

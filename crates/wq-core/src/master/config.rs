@@ -1,0 +1,76 @@
+//! What the shell tells the master once, at its start.
+
+use crate::ids::RecordNo;
+use crate::io::BlobIn;
+
+/// Settings and facts; plain data.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The schedd's name: the host name.
+    pub host: String,
+    /// `UID_DOMAIN`.
+    pub domain: String,
+    /// `ip:port` of the worker port, for event logs.
+    pub address: String,
+    /// `$CondorVersion: … $`.
+    pub condor_version: String,
+    /// `$CondorPlatform: … $`.
+    pub condor_platform: String,
+    /// `--project-name`, the answer to a worker's `name`.
+    pub project: String,
+    /// `--job-wrapper`: sent with each job and put in front of its command.
+    pub job_wrapper: Option<BlobIn>,
+    /// Number of the first record to be written.
+    pub next_record: RecordNo,
+    /// Wall clock minus service clock, in seconds.
+    pub wall_offset_s: i64,
+    /// `GridJobStatus` of idle jobs (`compat.grid_idle`).
+    pub grid_idle: String,
+    /// Most jobs of one submission.
+    pub procs_max: u32,
+    /// Most jobs of one owner.
+    pub owner_jobs_max: u64,
+    /// Most held jobs of one owner: beyond, submissions are refused.
+    pub owner_held_max: u64,
+    /// Losses that count until a job is held.
+    pub losses_max: u32,
+    /// Seconds until a peer must have said hello.
+    pub hello_s: u64,
+    /// Seconds between checks of a peer with tasks.
+    pub check_busy_s: u64,
+    /// Seconds between checks of an idle peer.
+    pub check_idle_s: u64,
+    /// Seconds for the answer to a check.
+    pub check_answer_s: u64,
+    /// Seconds for the answer to a check behind a kill, which may block a worker.
+    pub check_kill_s: u64,
+    /// Seconds until a removed job is reported without its worker's confirmation.
+    pub confirm_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            host: "localhost".into(),
+            domain: "localdomain".into(),
+            address: "127.0.0.1:9094".into(),
+            condor_version: "$CondorVersion: 25.13.2 2026-08-20 BuildID: alien-workqueue-dev $".into(),
+            condor_platform: "$CondorPlatform: X86_64-Debian_12 $".into(),
+            project: "alien_jobs".into(),
+            job_wrapper: None,
+            next_record: RecordNo(1),
+            wall_offset_s: 0,
+            grid_idle: "IDLE".into(),
+            procs_max: 1_000_000,
+            owner_jobs_max: 10_000_000,
+            owner_held_max: 10_000,
+            losses_max: 5,
+            hello_s: 30,
+            check_busy_s: 120,
+            check_idle_s: 900,
+            check_answer_s: 30,
+            check_kill_s: 90,
+            confirm_s: 10,
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Matching jobs with peers, looking up their files, sending them.
+//!
+//! Work follows change: a queue that got jobs is tried against the index of free peers, a peer that got room against
+//! the heads of the queues. Nothing goes over all jobs or all peers.
+
+use std::collections::BTreeSet;
+
+use bytes::{Bytes, BytesMut};
+use journal::{LostReason, Record, Started};
+use wq_proto::{FileFlags, FileMode, Infile, Outfile, TaskMessage, ToWorker};
+
+use super::Master;
+use super::timers::Timer;
+use crate::ids::{AttemptId, LinkId, Timestamp};
+use crate::io::{Effect, Prepared, Source, Trouble};
+use crate::jobs::{QueueId, Slot, Status};
+use crate::run::{
+    Attempt, BlobUse, CommandLine, JobFiles, Output, OutputKind, SandboxNames, State, StreamName, Verdict,
+};
+
+/// Matches of one turn; the rest follows at once, after inputs that wait have had theirs.
+const MATCHES_MAX: usize = 256;
+
+/// Everything runs in one category for now: the original had none.
+const CATEGORY: &str = "default";
+
+/// What changed since the last matching.
+#[derive(Debug, Default)]
+pub(super) struct Dirty {
+    queues: BTreeSet<QueueId>,
+    peers: BTreeSet<LinkId>,
+}
+
+impl Dirty {
+    /// A queue got a job.
+    pub(super) fn queue(&mut self, id: QueueId) {
+        self.queues.insert(id);
+    }
+
+    /// A peer got room.
+    pub(super) fn peer(&mut self, link: LinkId) {
+        self.peers.insert(link);
+    }
+}
+
+impl Master {
+    /// Matches what can be matched.
+    pub(super) fn dispatch(&mut self, now: Timestamp) {
+        if self.stopping || (self.dirty.queues.is_empty() && self.dirty.peers.is_empty()) {
+            return;
+        }
+        let mut left = MATCHES_MAX;
+        while let Some(link) = self.dirty.peers.first().copied() {
+            if !self.fill_peer(now, link, &mut left) {
+                return self.go_on_soon(now);
+            }
+            self.dirty.peers.remove(&link);
+        }
+        while let Some(queue) = self.dirty.queues.first().copied() {
+            if !self.drain_queue(now, queue, &mut left) {
+                return self.go_on_soon(now);
+            }
+            self.dirty.queues.remove(&queue);
+        }
+    }
+
+    fn go_on_soon(&mut self, now: Timestamp) {
+        self.timers.set(now, Timer::Dispatch);
+    }
+
+    /// Gives a peer jobs until nothing fits. False when the turn is over first.
+    fn fill_peer(&mut self, now: Timestamp, link: LinkId, left: &mut usize) -> bool {
+        loop {
+            let Some(peer) = self.peers.get(link) else { return true };
+            if peer.free().is_none_or(|free| free.cores == 0) {
+                return true;
+            }
+            let Some(queue) = self.table.idle.choose(|_, shape| peer.fits(shape)) else { break };
+            if *left == 0 {
+                return false;
+            }
+            *left -= 1;
+            let slot = self.table.idle.first(queue).expect("chosen because a job waits");
+            self.table.idle.served(queue);
+            self.begin(now, slot, link);
+        }
+        if let Some(peer) = self.peers.get(link) {
+            self.table.idle.unstick(|shape| peer.fits(shape));
+        }
+        true
+    }
+
+    /// Finds peers for the jobs of a queue. False when the turn is over first.
+    fn drain_queue(&mut self, now: Timestamp, queue: QueueId, left: &mut usize) -> bool {
+        // The queue may have gone with its last job.
+        while let Some(slot) = self.table.idle.try_first(queue) {
+            if self.table.idle.is_stuck(queue) {
+                return true;
+            }
+            if *left == 0 {
+                return false;
+            }
+            let Some(link) = self.peers.find(self.table.idle.shape(queue)) else {
+                self.table.idle.set_stuck(queue);
+                return true;
+            };
+            *left -= 1;
+            self.begin(now, slot, link);
+        }
+        true
+    }
+
+    /// Starts an attempt: books its share and has its files looked up.
+    fn begin(&mut self, now: Timestamp, slot: Slot, link: LinkId) {
+        let view = self.view(slot, now);
+        let files = match JobFiles::read(&view) {
+            Ok(files) => files,
+            Err(trouble) => return self.hold(now, slot, &trouble, None),
+        };
+        let names = SandboxNames::for_job(&files);
+        let line = CommandLine::build(&files, &names, self.config.job_wrapper.is_some());
+        let plan = Box::new(files.plan(&names));
+        let id = AttemptId(self.next_attempt);
+        self.next_attempt += 1;
+        self.table.dequeue(slot);
+        let shape = self.table.idle.shape(self.table.get(slot).queue);
+        let job = self.table.get_mut(slot);
+        let story = job.story_mut();
+        story.attempt = Some(id);
+        story.attempts += 1;
+        let number = story.attempts;
+        let job = job.id;
+        let peer = self.peers.get_mut(link).expect("the index names peers that stand");
+        peer.used.add(shape);
+        peer.preparing.insert(id);
+        self.peers.changed(link);
+        self.attempts.insert(
+            id,
+            Attempt {
+                job,
+                slot,
+                link,
+                shape,
+                booked: true,
+                number,
+                state: State::Preparing,
+                task: None,
+                outputs: outputs(id, &files, &names, &line),
+                cached: Vec::new(),
+                files: Box::new(files),
+                names: Box::new(names),
+                line: Box::new(line),
+                started: now,
+                sent: 0,
+                received: 0,
+                exit: None,
+                raw_exit: 0,
+                run_time_us: 0,
+                text: Vec::new(),
+                trouble: None,
+            },
+        );
+        self.effect(Effect::Prepare { attempt: id, plan });
+    }
+
+    /// The files are known: send everything, or hold the job.
+    pub(super) fn prepared(&mut self, now: Timestamp, id: AttemptId, outcome: Result<Prepared, Trouble>) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        if attempt.state != State::Preparing {
+            return;
+        }
+        let slot = attempt.slot;
+        match outcome.and_then(|prepared| self.parcel(id, &prepared)) {
+            Ok((puts, text)) => {
+                let started = self.start_of(now, id);
+                // A note, written before the task goes out; it counts as a start when the last byte is in the socket.
+                self.record(Record::Started(started.clone()));
+                self.sending.insert(id, started);
+                self.send(id, puts, text);
+            }
+            Err(trouble) => {
+                self.drop_attempt(id);
+                self.hold(now, slot, &trouble, None);
+            }
+        }
+    }
+
+    fn start_of(&self, now: Timestamp, id: AttemptId) -> Started {
+        let attempt = &self.attempts[&id];
+        let peer = self.peers.get(attempt.link).expect("an attempt's peer stands");
+        let (shape, total) = (attempt.shape, peer.total);
+        // What was not asked for is not reserved; a share in proportion to the cores is shown.
+        let shown = |asked: u64, total: u64| if asked > 0 { asked } else { share(total, shape.cores, peer.total.cores) };
+        Started {
+            job: attempt.job,
+            at_s: now.seconds(),
+            attempt: attempt.number,
+            host: peer.host.to_string(),
+            slot: format!("slot1@{}", peer.host),
+            cpus: shape.cores,
+            memory_mb: shown(shape.memory_mb, total.memory_mb),
+            disk_mb: shown(shape.disk_mb, total.disk_mb),
+            gpus: shape.gpus,
+        }
+    }
+
+    /// Makes the messages of a task; nothing is sent yet.
+    fn parcel(&mut self, id: AttemptId, prepared: &Prepared) -> Result<(Vec<Put>, Bytes), Trouble> {
+        let wrapper = self.config.job_wrapper.clone();
+        let attempt = self.attempts.get_mut(&id).expect("the caller has it");
+        let link = attempt.link;
+        let peer = self.peers.get_mut(link).expect("an attempt's peer stands");
+        let task = peer.next_task();
+        let mut parcel = Parcel { id, inputs: Vec::new(), puts: Vec::new() };
+        let (files, names) = (&attempt.files, &attempt.names);
+        if let Some(executable) = files.executable {
+            parcel.blob(executable, &names.executable, executable.mode | 0o700);
+        }
+        if let Some(wrapper) = wrapper {
+            let used = BlobUse { id: wrapper.id, size: wrapper.size, mode: wrapper.mode };
+            parcel.blob(used, &names.wrapper, wrapper.mode | 0o700);
+        }
+        if let Some(proxy) = files.proxy {
+            parcel.blob(proxy, &names.proxy, 0o600);
+        }
+        if let Some(token) = files.token {
+            parcel.blob(token, &names.token, 0o600);
+        }
+        for file in &prepared.files {
+            let source = Source::File { path: file.path.clone(), size: file.size };
+            parcel.put(source, file.size, &file.sandbox, file.mode);
+        }
+        let outfiles: Vec<Outfile> = attempt
+            .outputs
+            .iter()
+            .map(|output| Outfile {
+                cached: Bytes::from(output.cached.clone()),
+                sandbox: Bytes::from(output.sandbox.clone()),
+                flags: FileFlags::NONE,
+            })
+            .collect();
+        let dirs: Vec<Bytes> = prepared.dirs.iter().map(|dir| Bytes::from(dir.clone())).collect();
+        let message = TaskMessage {
+            id: task,
+            command: attempt.line.text.as_bytes(),
+            category: CATEGORY,
+            cores: attempt.shape.cores,
+            memory_mb: attempt.shape.memory_mb,
+            disk_mb: attempt.shape.disk_mb,
+            gpus: attempt.shape.gpus,
+            env: &attempt.files.environment,
+            inputs: &parcel.inputs,
+            outputs: &outfiles,
+            dirs: &dirs,
+        };
+        let mut text = BytesMut::new();
+        message.encode(peer.protocol, &mut text).map_err(|error| Trouble {
+            code: 13,
+            subcode: 22,
+            reason: format!("Transfer input files failure: Work Queue cannot carry this job: {error}"),
+        })?;
+        attempt.sent = text.len() as u64 + parcel.puts.iter().map(|put| put.size).sum::<u64>();
+        attempt.cached = parcel.puts.iter().map(|put| put.name.clone()).collect();
+        attempt.task = Some(task);
+        attempt.state = State::Sending;
+        peer.preparing.remove(&id);
+        peer.tasks.insert(task, id);
+        Ok((parcel.puts, text.freeze()))
+    }
+
+    /// Queues everything a task needs on its link.
+    fn send(&mut self, id: AttemptId, puts: Vec<Put>, text: Bytes) {
+        let link = self.attempts[&id].link;
+        for Put { source, size, name, mode } in puts {
+            let message = ToWorker::Put {
+                name: name.into(),
+                len: size,
+                mode: FileMode::new(mode),
+                flags: Some(FileFlags::NONE),
+            };
+            self.effects.push_back(Effect::Tell { link, message });
+            self.effects.push_back(Effect::SendBody { link, source, attempt: id });
+        }
+        self.effect(Effect::SendTask { link, text });
+        self.effect(Effect::Mark { link, attempt: id });
+    }
+
+    /// The last byte of a task is in the socket: the job runs (decision D33).
+    pub(super) fn flushed(&mut self, now: Timestamp, link: LinkId, id: AttemptId) {
+        let Some(started) = self.sending.remove(&id) else { return };
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if attempt.link != link {
+            return;
+        }
+        attempt.started = now;
+        let slot = attempt.slot;
+        match attempt.state.clone() {
+            State::Sending => {
+                attempt.state = State::Running;
+                self.apply_started(slot, &started);
+                let address = self.peers.get(link).map(|peer| peer.address.to_string()).unwrap_or_default();
+                let no = self.next_record;
+                self.log_executing(now, no, slot, &address);
+                self.watch_closely(now, link);
+            }
+            // Stopped while its bytes were on the way: it did run, if only for a moment.
+            State::Killing(verdict) => {
+                self.kill(now, id, verdict);
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the peer to forget a task and asks for a sign of life behind it (decision D32).
+    pub(super) fn kill(&mut self, now: Timestamp, id: AttemptId, verdict: Verdict) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        let link = attempt.link;
+        attempt.state = State::Killing(verdict);
+        let Some(task) = attempt.task else {
+            // Nothing was sent yet.
+            return self.killed(now, id);
+        };
+        let names: Vec<String> =
+            attempt.cached.iter().cloned().chain(attempt.outputs.iter().map(|o| o.cached.clone())).collect();
+        self.unbook(id);
+        if self.peers.get(link).is_none() {
+            return self.killed(now, id);
+        }
+        self.effect(Effect::Tell { link, message: ToWorker::Kill(Some(task)) });
+        for name in names {
+            self.effect(Effect::Tell { link, message: ToWorker::Unlink { name: name.into() } });
+        }
+        self.effect(Effect::Tell { link, message: ToWorker::Check });
+        let peer = self.peers.get_mut(link).expect("just seen");
+        peer.checks.push_back(vec![id]);
+        peer.checked_at.get_or_insert(now);
+        self.timers.set(now.plus_s(self.config.confirm_s), Timer::Confirm(id));
+        self.timers.set(now.plus_s(self.config.check_kill_s), Timer::Check(link));
+    }
+
+    /// The worker did not confirm in time: the job's story goes on without it.
+    pub(super) fn confirm_due(&mut self, now: Timestamp, id: AttemptId) {
+        if matches!(self.attempts.get(&id).map(|a| &a.state), Some(State::Killing(_))) {
+            self.killed(now, id);
+        }
+    }
+
+    /// A running job goes back to the queue on somebody's order.
+    pub(super) fn vacate(&mut self, now: Timestamp, slot: Slot, reason: &str) -> bool {
+        let job = self.table.get(slot);
+        let (Some(id), Status::Running) = (job.story().attempt, job.status()) else { return false };
+        if !matches!(self.attempts[&id].state, State::Running | State::Fetching(_)) {
+            return false;
+        }
+        self.kill(now, id, Verdict::Requeue(LostReason::Vacated, reason.to_owned()));
+        true
+    }
+}
+
+/// What a job gets of a resource that it did not ask for: in proportion to its cores, for display only.
+fn share(total: u64, cores: u32, of: u32) -> u64 {
+    total.saturating_mul(cores.into()) / u64::from(of.max(1))
+}
+
+struct Put {
+    source: Source,
+    size: u64,
+    name: String,
+    mode: u32,
+}
+
+/// Files on their way to a sandbox.
+struct Parcel {
+    id: AttemptId,
+    inputs: Vec<Infile>,
+    puts: Vec<Put>,
+}
+
+impl Parcel {
+    fn blob(&mut self, blob: BlobUse, sandbox: &str, mode: u32) {
+        self.put(Source::Blob(blob.id), blob.size, sandbox, mode);
+    }
+
+    fn put(&mut self, source: Source, size: u64, sandbox: &str, mode: u32) {
+        let name = format!("a{}-i{}", self.id, self.puts.len());
+        self.inputs.push(Infile {
+            cached: Bytes::from(name.clone()),
+            sandbox: Bytes::from(sandbox.to_owned()),
+            flags: FileFlags::NONE,
+        });
+        self.puts.push(Put { source, size, name, mode });
+    }
+}
+
+/// What an attempt brings back.
+fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames, line: &CommandLine) -> Vec<Output> {
+    use crate::run::Stream;
+    let mut outputs = Vec::new();
+    let mut add = |sandbox: &str, target: &str, kind: OutputKind| {
+        outputs.push(Output {
+            cached: format!("a{id}-o{}", outputs.len()),
+            sandbox: sandbox.to_owned(),
+            target: target.to_owned(),
+            kind,
+            done: false,
+            missing: false,
+            size: 0,
+        });
+    };
+    if let (StreamName::Own, Stream::File(target)) = (line.stdout, &files.stdout) {
+        add(&names.stdout, target, OutputKind::Stream);
+    }
+    if let (StreamName::Own, Stream::File(target)) = (line.stderr, &files.stderr) {
+        add(&names.stderr, target, OutputKind::Stream);
+    }
+    for (sandbox, target) in &files.outputs {
+        add(sandbox, target, OutputKind::Declared);
+    }
+    if files.everything {
+        add(&names.collected, &files.iwd, OutputKind::Everything);
+    }
+    outputs
+}

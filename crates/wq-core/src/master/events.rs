@@ -1,0 +1,141 @@
+//! Events for the users' logs: handed out in the order of the records that they tell of (decisions D34, D57).
+
+use userlog::{Event, EventJob, EventTime, Exit, Resources};
+
+use super::Master;
+use super::promises::Logged;
+use super::timers::Timer;
+use crate::ids::{RecordNo, Timestamp};
+use crate::io::{Effect, LogEntry};
+use crate::jobs::Slot;
+
+/// How long until the journal hears how far the event logs are.
+const UPTO_S: u64 = 5;
+
+/// `Code` of an eviction that its owner or the queue ordered, and of one by removal, as HTCondor's schedd writes them.
+pub(super) const VACATED: i32 = 1022;
+/// See [`VACATED`].
+pub(super) const BY_REMOVAL: i32 = 1023;
+
+/// How far the event logs are.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The last record whose event went to the writer.
+    written: RecordNo,
+    /// The last one that the journal knows of.
+    marked: RecordNo,
+    timer_set: bool,
+}
+
+impl Master {
+    /// Appends an event of a job to its log, if it has one.
+    pub(super) fn log(&mut self, now: Timestamp, no: RecordNo, slot: Slot, make: impl FnOnce(EventJob, EventTime) -> Event) {
+        let view = self.view(slot, now);
+        let Some(path) = view.string("userlog").filter(|path| !path.is_empty() && path != "/dev/null") else { return };
+        let xml = view.value("userlogusexml").truth() == Some(true);
+        let id = view.job.id;
+        let millis = (now.0 / 1000 % 1000) as u16;
+        let time = EventTime { wall_s: now.seconds() + self.wall_offset_s, millis };
+        let job = EventJob::new(id.cluster as i32, id.proc_ as i32);
+        let entry = LogEntry { path, xml, once: self.recovery.is_some(), event: make(job, time) };
+        match &mut self.recovery {
+            Some(recovery) => recovery.events.push((no, entry)),
+            None => {
+                self.effect(Effect::UserLog(Box::new(entry)));
+                self.events_written(now, no);
+            }
+        }
+    }
+
+    /// Events up to this record went to the writer; the journal hears of it in a while.
+    pub(super) fn events_written(&mut self, now: Timestamp, no: RecordNo) {
+        self.events.written = self.events.written.max(no);
+        if !std::mem::replace(&mut self.events.timer_set, true) {
+            self.timers.set(now.plus_s(UPTO_S), Timer::EventsUpto);
+        }
+    }
+
+    pub(super) fn events_due(&mut self, _now: Timestamp) {
+        self.events.timer_set = false;
+        if self.events.written > self.events.marked {
+            self.events.marked = self.events.written;
+            let token = self.log_mark(Logged::Upto(self.events.written));
+            self.effect(Effect::LogMark { token });
+        }
+    }
+
+    /// The schedd's address as it stands in events.
+    fn schedd_address(&self) -> String {
+        let address = &self.config.address;
+        format!("<{address}?addrs={}&alias={}>", address.replace(':', "-"), self.config.host)
+    }
+
+    pub(super) fn log_submitted(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+        let host = self.schedd_address();
+        let view = self.view(slot, now);
+        let batch = view.string("jobbatchname");
+        let (log_notes, user_notes) = (view.string("submiteventnotes"), view.string("submiteventusernotes"));
+        self.log(now, no, slot, |job, time| {
+            let mut event = Event::submit(job, time, &host, batch.as_deref());
+            if let userlog::Kind::Submit(submit) = &mut event.kind {
+                submit.log_notes = log_notes;
+                submit.user_notes = user_notes;
+            }
+            event
+        });
+    }
+
+    pub(super) fn log_executing(&mut self, now: Timestamp, no: RecordNo, slot: Slot, address: &str) {
+        let host = format!("<{address}?addrs={}>", address.replace(':', "-"));
+        let view = self.view(slot, now);
+        let Some((cores, memory_mb, disk_mb, _)) = view.job.story().allocation else { return };
+        let slot_name = view.job.story().host.as_deref().unwrap_or_default().to_owned();
+        self.log(now, no, slot, |job, time| {
+            Event::executing(job, time, &host, &slot_name, cores.into(), (disk_mb * 1024) as i64, memory_mb as i64)
+        });
+    }
+
+    pub(super) fn log_held(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+        let Some(hold) = self.table.get(slot).story().hold.clone() else { return };
+        self.log(now, no, slot, |job, time| Event::held(job, time, &hold.reason, hold.code, hold.subcode));
+    }
+
+    pub(super) fn log_released(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+        let reason = self.table.get(slot).story().release_reason.clone().unwrap_or_default();
+        self.log(now, no, slot, |job, time| Event::released(job, time, &reason));
+    }
+
+    pub(super) fn log_aborted(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+        let reason = self.table.get(slot).story().remove_reason.clone().unwrap_or_default();
+        self.log(now, no, slot, |job, time| Event::aborted(job, time, &reason));
+    }
+
+    pub(super) fn log_evicted(&mut self, now: Timestamp, no: RecordNo, slot: Slot, code: (i32, i32), reason: &str) {
+        let table = self.resources(slot, now, None);
+        self.log(now, no, slot, |job, time| Event::evicted(job, time, code, reason, (0, 0), table));
+    }
+
+    pub(super) fn log_terminated(&mut self, now: Timestamp, no: RecordNo, slot: Slot, run_s: i64) {
+        let Some(ending) = self.table.get(slot).story().ending else { return };
+        let exit = match ending.exit {
+            journal::Exit::Code(code) => Exit::Code(code),
+            journal::Exit::Signal(signal) => Exit::Signal { signal, core: None },
+        };
+        // "Sent by job" is what came back from the worker.
+        let bytes = (ending.received, ending.sent);
+        let table = self.resources(slot, now, Some(run_s));
+        self.log(now, no, slot, |job, time| Event::terminated(job, time, exit, bytes, bytes, table));
+    }
+
+    fn resources(&self, slot: Slot, now: Timestamp, run_s: Option<i64>) -> Option<Resources> {
+        let view = self.view(slot, now);
+        let (cores, memory_mb, disk_mb, _) = view.job.story().allocation?;
+        let asked = |name: &str| view.value(name).as_int().unwrap_or(0);
+        Some(Resources::of_attempt(
+            (asked("requestcpus"), cores.into()),
+            (asked("requestdisk"), (disk_mb * 1024) as i64),
+            (asked("requestmemory"), memory_mb as i64),
+            run_s,
+        ))
+    }
+}

@@ -1,0 +1,264 @@
+//! What becomes of a job: each change once, used alike by what happens now and by recovery from the journal.
+
+use journal::{Ended, Exit, Held, Lost, LostReason, Record, Removed, Started};
+
+use super::Master;
+use super::events::VACATED;
+use super::promises::Then;
+use crate::ids::{AttemptId, JobId, RecordNo, Timestamp};
+use crate::io::{Effect, Notice, Trouble};
+use crate::jobs::{Ending, Hold, Slot, Status};
+use crate::run::{State, Verdict};
+
+impl Master {
+    // ---- changes of the table alone; recovery uses them too --------------------------------------------------
+
+    pub(super) fn apply_held(&mut self, slot: Slot, held: &Held) {
+        self.table.dequeue(slot);
+        self.table.set_status(slot, Status::Held, held.at_s);
+        let story = self.table.get_mut(slot).story_mut();
+        story.holds += 1;
+        // Only code 1 was somebody's wish.
+        story.system_holds += u32::from(held.code != 1);
+        story.hold = Some(Hold { code: held.code, subcode: held.subcode, reason: held.reason.as_str().into() });
+    }
+
+    pub(super) fn apply_released(&mut self, slot: Slot, reason: &str, at_s: i64) {
+        self.table.set_status(slot, Status::Idle, at_s);
+        let story = self.table.get_mut(slot).story_mut();
+        story.last_hold = story.hold.take();
+        story.release_reason = Some(reason.into());
+        // Whoever releases a poison job wants it to be tried in earnest.
+        story.losses = 0;
+    }
+
+    pub(super) fn apply_removed(&mut self, slot: Slot, removed: &Removed) {
+        self.table.dequeue(slot);
+        self.table.set_status(slot, Status::Removed, removed.at_s);
+        self.table.get_mut(slot).story_mut().remove_reason = Some(removed.reason.as_str().into());
+    }
+
+    pub(super) fn apply_started(&mut self, slot: Slot, started: &Started) {
+        self.table.dequeue(slot);
+        self.table.set_status(slot, Status::Running, started.at_s);
+        let story = self.table.get_mut(slot).story_mut();
+        story.attempts = story.attempts.max(started.attempt);
+        story.starts += 1;
+        story.first_start_s.get_or_insert(started.at_s);
+        story.start_s = Some(started.at_s);
+        story.host = Some(started.slot.as_str().into());
+        story.allocation = Some((started.cpus, started.memory_mb, started.disk_mb, started.gpus));
+    }
+
+    /// The run is over, whatever came of it.
+    fn apply_stopped(&mut self, slot: Slot, at_s: i64) {
+        let story = self.table.get_mut(slot).story_mut();
+        if let Some(host) = story.host.take() {
+            story.last_host = Some(host);
+            story.wall_clock_s += (at_s - story.start_s.unwrap_or(at_s)).max(0);
+        }
+        story.transferring_output = false;
+    }
+
+    pub(super) fn apply_lost(&mut self, slot: Slot, lost: &Lost) {
+        let was_started = self.table.get(slot).story().host.is_some();
+        self.apply_stopped(slot, lost.at_s);
+        let story = self.table.get_mut(slot).story_mut();
+        story.attempts = story.attempts.max(lost.attempt);
+        if lost.reason == LostReason::Forsaken && was_started {
+            // The worker never ran it (decision D40).
+            story.starts = story.starts.saturating_sub(1);
+        } else if was_started {
+            story.count_vacate(vacate_name(lost.reason), &lost.text, lost.at_s);
+        }
+        story.losses += u32::from(lost.counted);
+        if self.table.get(slot).status() == Status::Running {
+            self.table.set_status(slot, Status::Idle, lost.at_s);
+        }
+    }
+
+    pub(super) fn apply_ended(&mut self, slot: Slot, ended: &Ended) {
+        self.apply_stopped(slot, ended.at_s);
+        self.table.set_status(slot, Status::Completed, ended.at_s);
+        let story = self.table.get_mut(slot).story_mut();
+        story.completions += 1;
+        story.ending = Some(Ending {
+            exit: ended.exit,
+            at_s: ended.at_s,
+            sent: ended.bytes_sent,
+            received: ended.bytes_received,
+        });
+    }
+
+    /// The job is gone for good.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        for name in ["_awqexecutable", "_awqproxy", "_awqtoken"] {
+            let view = self.view(slot, Timestamp(0));
+            let blob = view.string(name).and_then(|text| crate::run::BlobUse::from_text(&text));
+            if let Some(blob) = blob {
+                self.release_blob(blob.id);
+            }
+        }
+        self.table.remove(slot);
+    }
+
+    fn release_blob(&mut self, id: crate::ids::BlobId) {
+        let users = self.blobs.get_mut(&id).expect("a job's blobs are counted");
+        *users -= 1;
+        if *users == 0 {
+            self.blobs.remove(&id);
+            if self.recovery.is_none() {
+                self.effect(Effect::DropBlob(id));
+            }
+        }
+    }
+
+    // ---- what happens now ------------------------------------------------------------------------------------
+
+    /// The job waits for a worker from now on.
+    pub(super) fn make_ready(&mut self, slot: Slot) {
+        self.table.enqueue(slot);
+        self.dirty.queue(self.table.get(slot).queue);
+    }
+
+    /// Puts a job on hold for a reason that nobody asked for; its log hears of it when that is durable.
+    pub(super) fn hold(&mut self, now: Timestamp, slot: Slot, trouble: &Trouble, exit: Option<Exit>) {
+        let job = self.table.get(slot);
+        let (id, attempt) = (job.id, job.story().attempts);
+        let was_running = job.status() == Status::Running;
+        let held = Held {
+            job: id,
+            at_s: now.seconds(),
+            code: trouble.code,
+            subcode: trouble.subcode,
+            reason: userlog::one_line(&trouble.reason),
+            attempt: was_running.then_some(attempt),
+            exit,
+        };
+        let no = self.record(Record::Held(held.clone()));
+        if was_running {
+            self.log_evicted(now, no, slot, (trouble.code, trouble.subcode), &held.reason);
+            self.apply_stopped(slot, now.seconds());
+            self.table.get_mut(slot).story_mut().count_vacate("HoldByPolicy", &held.reason, now.seconds());
+        }
+        self.apply_held(slot, &held);
+        self.when_stored(no, Then::Held(id));
+        self.effect(Effect::Notice(Notice::JobHeld { job: id, trouble: trouble.clone() }));
+    }
+
+    /// An attempt came to nothing and the job is to run again.
+    pub(super) fn lose(&mut self, now: Timestamp, attempt: AttemptId, reason: LostReason, counted: bool, text: &str) {
+        let Some(lost_attempt) = self.drop_attempt(attempt) else { return };
+        let (slot, job) = (lost_attempt.slot, lost_attempt.job);
+        let started = self.table.get(slot).status() == Status::Running;
+        let lost = Lost {
+            job,
+            at_s: now.seconds(),
+            attempt: lost_attempt.number,
+            counted,
+            reason,
+            text: userlog::one_line(text),
+        };
+        let no = self.record(Record::Lost(lost.clone()));
+        if started && reason != LostReason::Forsaken {
+            self.log_evicted(now, no, slot, (VACATED, 0), &lost.text);
+        }
+        self.apply_lost(slot, &lost);
+        if self.table.get(slot).story().losses >= self.config.losses_max {
+            let times = self.table.get(slot).story().losses;
+            let reason = format!("The job was running at {times} workers that were lost without notice; last: {text}");
+            self.hold(now, slot, &Trouble { code: 26, subcode: 0, reason }, None);
+        } else if self.table.get(slot).status() == Status::Idle {
+            self.make_ready(slot);
+        }
+    }
+
+    /// Takes an attempt out of all tables; its bytes that may still come are dropped.
+    pub(super) fn drop_attempt(&mut self, id: AttemptId) -> Option<crate::run::Attempt> {
+        self.unbook(id);
+        let attempt = self.attempts.remove(&id)?;
+        if let Some(peer) = self.peers.get_mut(attempt.link) {
+            peer.preparing.remove(&id);
+            if let Some(task) = attempt.task {
+                peer.tasks.remove(&task);
+            }
+        }
+        let story = self.table.get_mut(attempt.slot).story_mut();
+        if story.attempt == Some(id) {
+            story.attempt = None;
+        }
+        self.effect(Effect::Abandon { attempt: id });
+        Some(attempt)
+    }
+
+    /// Gives the attempt's share of its peer back.
+    pub(super) fn unbook(&mut self, id: AttemptId) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if std::mem::replace(&mut attempt.booked, false) {
+            let (link, shape) = (attempt.link, attempt.shape);
+            if let Some(peer) = self.peers.get_mut(link) {
+                peer.used.sub(shape);
+                self.peers.changed(link);
+                self.dirty.peer(link);
+            }
+        }
+    }
+
+    /// A removed job that runs nowhere (any more) leaves.
+    pub(super) fn leave_removed(&mut self, now: Timestamp, no: RecordNo, job: JobId) {
+        let Some(slot) = self.table.find(job) else { return };
+        if self.table.get(slot).status() != Status::Removed || self.table.get(slot).story().attempt.is_some() {
+            return;
+        }
+        self.log_aborted(now, no, slot);
+        let left = journal::LeftQueue { job, at_s: now.seconds(), how: journal::How::Removed };
+        self.record(Record::LeftQueue(left));
+        self.forget(slot);
+    }
+
+    /// The run of a job that was stopped on purpose is over: confirmed, given up on, or lost with its peer.
+    pub(super) fn killed(&mut self, now: Timestamp, id: AttemptId) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        let State::Killing(verdict) = attempt.state.clone() else { return };
+        let (slot, job) = (attempt.slot, attempt.job);
+        let no = self.next_record;
+        match verdict {
+            Verdict::Remove => {
+                self.drop_attempt(id);
+                self.apply_stopped(slot, now.seconds());
+                self.leave_removed(now, no, job);
+            }
+            Verdict::Hold => {
+                self.drop_attempt(id);
+                self.apply_stopped(slot, now.seconds());
+                self.log_held(now, no, slot);
+                // Released meanwhile? Then it was waiting for this moment.
+                if self.table.get(slot).status() == Status::Idle {
+                    self.make_ready(slot);
+                }
+            }
+            Verdict::Requeue(reason, text) => self.lose(now, id, reason, false, &text),
+            Verdict::Nothing => {
+                self.drop_attempt(id);
+            }
+        }
+    }
+}
+
+/// The names of `NumVacatesByReason`.
+pub(super) fn vacate_name(reason: LostReason) -> &'static str {
+    match reason {
+        LostReason::LinkLost => "WorkerLost",
+        LostReason::Silent => "WorkerSilent",
+        LostReason::Forsaken => "Forsaken",
+        LostReason::WorkerLeft => "WorkerLeft",
+        LostReason::ServiceStopped => "ServiceStopped",
+        LostReason::ServiceRestarted => "ServiceRestarted",
+        LostReason::Vacated => "UserVacateJob",
+        LostReason::Rescheduled => "Rescheduled",
+        LostReason::TransferFailed => "TransferFailed",
+        LostReason::NotStarted => "NotStarted",
+        LostReason::Misbehaved => "WorkerMisbehaved",
+        LostReason::Ordered => "Ordered",
+    }
+}

@@ -1,0 +1,262 @@
+//! What peers say, and how they come and go.
+
+use journal::LostReason;
+use wq_proto::{FromWorker, Hello, Info, Resource, ToWorker};
+
+use super::Master;
+use super::timers::Timer;
+use crate::ids::{LinkId, Timestamp};
+use crate::io::{BodyOutcome, DownReason, Effect, Notice};
+use crate::run::State;
+use crate::workers::{Expect, Peer, Phase};
+
+/// Losses within this time are looked at together: three or more are the network's fault, not the jobs' (D41).
+const LOSS_WINDOW_S: u64 = 30;
+const LOSSES_TOGETHER: usize = 3;
+
+impl Master {
+    pub(super) fn link_up(&mut self, now: Timestamp, link: LinkId, address: &str) {
+        self.peers.add(Peer::new(link, address, now));
+        self.timers.set(now.plus_s(self.config.hello_s), Timer::Hello(link));
+    }
+
+    pub(super) fn said(&mut self, now: Timestamp, link: LinkId, message: FromWorker) {
+        let Some(peer) = self.peers.get_mut(link) else { return };
+        if peer.phase == Phase::Closing {
+            return;
+        }
+        peer.heard_at = now;
+        match message {
+            FromWorker::Hello(hello) => self.hello(link, &hello),
+            FromWorker::Name => {
+                let name = self.config.project.clone().into();
+                self.effect(Effect::Tell { link, message: ToWorker::ProjectName(name) });
+            }
+            FromWorker::Status(_) | FromWorker::Http { .. } => self.close(link, "status queries are not answered here"),
+            FromWorker::PasswordOffered => {
+                self.close(link, "the peer has a password file and this master has none (--password-file)");
+            }
+            FromWorker::Info(info) => self.info(now, link, &info),
+            FromWorker::Resource(Resource { kind, total, largest, .. }) => {
+                peer.stage(&kind, total.floor(), largest.floor());
+            }
+            FromWorker::Alive => self.alive(now, link),
+            FromWorker::AvailableResults => self.results_available(link),
+            FromWorker::Result(result) => self.result(link, result),
+            FromWorker::End => self.end_of_answer(now, link),
+            FromWorker::File { name, len } => self.file_coming(now, link, &name, len),
+            FromWorker::Dir { name } => self.dir_coming(now, link, &name),
+            FromWorker::Missing { name, errno } => self.missing(now, link, &name, errno),
+            FromWorker::ResourceTag(_)
+            | FromWorker::Feature(_)
+            | FromWorker::Tlq(_)
+            | FromWorker::Update { .. }
+            | FromWorker::CacheUpdate { .. }
+            | FromWorker::CacheInvalid { .. }
+            | FromWorker::ThirdputComplete { .. } => {}
+        }
+    }
+
+    fn hello(&mut self, link: LinkId, hello: &Hello) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        if !peer.host.is_empty() {
+            return self.misbehaved(link, "a second hello");
+        }
+        peer.protocol = hello.protocol;
+        peer.foreman = hello.is_foreman();
+        // Not a word that ends up in file names or shell lines; for display it must only be printable.
+        let host: String = hello.host.chars().filter(|c| !c.is_control()).take(255).collect();
+        peer.host = if host.is_empty() { "unknown".into() } else { host.into() };
+    }
+
+    fn info(&mut self, now: Timestamp, link: LinkId, info: &Info) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        match info {
+            Info::EndOfResourceUpdate => {
+                if peer.host.is_empty() {
+                    return self.misbehaved(link, "resources before a hello");
+                }
+                let changed = peer.commit_resources();
+                if peer.phase == Phase::Greeting {
+                    let notice = Notice::WorkerJoined {
+                        link,
+                        host: peer.host.to_string(),
+                        protocol: peer.protocol.number(),
+                        foreman: peer.foreman,
+                    };
+                    self.peers.make_ready(link);
+                    self.effect(Effect::Notice(notice));
+                    self.timers.set(now.plus_s(self.config.check_idle_s), Timer::Check(link));
+                } else if !changed {
+                    return;
+                }
+                self.peers.changed(link);
+                self.dirty.peer(link);
+            }
+            Info::IdleDisconnecting { .. } | Info::Vacating { .. } | Info::Exhausted { .. } => {
+                peer.leaving = true;
+                self.peers.changed(link);
+            }
+            _ => {}
+        }
+    }
+
+    /// An answer to `check`, or the head of an update that nobody asked for. After a kill both prove that the peer has
+    /// gone on to read what came behind it, except that a spontaneous one may have crossed with the kill: the task is
+    /// then reported gone a moment early.
+    fn alive(&mut self, now: Timestamp, link: LinkId) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        let confirmed = peer.checks.pop_front();
+        peer.checked_at = if peer.checks.is_empty() { None } else { Some(now) };
+        for attempt in confirmed.into_iter().flatten() {
+            self.killed(now, attempt);
+        }
+    }
+
+    pub(super) fn hello_due(&mut self, link: LinkId) {
+        if self.peers.get(link).is_some_and(|peer| peer.phase == Phase::Greeting) {
+            self.close(link, "no complete greeting in time");
+        }
+    }
+
+    /// A task is with the peer: it is asked more often from now on.
+    pub(super) fn watch_closely(&mut self, now: Timestamp, link: LinkId) {
+        self.timers.set(now.plus_s(self.config.check_busy_s), Timer::Check(link));
+    }
+
+    pub(super) fn check_due(&mut self, now: Timestamp, link: LinkId) {
+        let Some(peer) = self.peers.get_mut(link) else { return };
+        if peer.phase != Phase::Ready {
+            return;
+        }
+        let killing = peer.checks.iter().any(|waiting| !waiting.is_empty());
+        let patience = if killing { self.config.check_kill_s } else { self.config.check_answer_s };
+        let quiet = if peer.tasks.is_empty() { self.config.check_idle_s } else { self.config.check_busy_s };
+        // Whoever is sending or receiving a body is watched by the shell, which sees its bytes move.
+        let busy = peer.body_of.is_some()
+            || peer.result_of.is_some()
+            || peer.tasks.values().any(|id| self.attempts.get(id).is_some_and(|a| a.state == State::Sending));
+        let next = match peer.checked_at {
+            Some(asked) if !busy && peer.heard_at < asked && now >= asked.plus_s(patience) => {
+                return self.give_up(now, link);
+            }
+            Some(asked) if asked.plus_s(patience) > now => asked.plus_s(patience),
+            _ if busy => now.plus_s(self.config.check_answer_s),
+            _ if now >= peer.heard_at.plus_s(quiet) => {
+                peer.checks.push_back(Vec::new());
+                peer.checked_at.get_or_insert(now);
+                self.effect(Effect::Tell { link, message: ToWorker::Check });
+                now.plus_s(self.config.check_answer_s)
+            }
+            _ => peer.heard_at.plus_s(quiet),
+        };
+        self.timers.set(next, Timer::Check(link));
+    }
+
+    fn give_up(&mut self, now: Timestamp, link: LinkId) {
+        self.effect(Effect::Close { link, why: "no answer to a check".into() });
+        self.lost(now, link, LostReason::Silent, "the worker did not answer in time");
+    }
+
+    /// Hangs up; the shell's `LinkDown` ends what still stands.
+    pub(super) fn close(&mut self, link: LinkId, why: &str) {
+        self.peers.make_closing(link);
+        self.effect(Effect::Close { link, why: why.to_owned() });
+    }
+
+    /// A peer broke a rule: it is of no use any more.
+    pub(super) fn misbehaved(&mut self, link: LinkId, how: &str) {
+        self.effect(Effect::Notice(Notice::Misbehaved { link, how: how.to_owned() }));
+        self.close(link, how);
+    }
+
+    pub(super) fn body_done(&mut self, now: Timestamp, link: LinkId, outcome: BodyOutcome) {
+        let Some(peer) = self.peers.get_mut(link) else { return };
+        peer.heard_at = now;
+        if let Some(attempt) = peer.result_of.take() {
+            return self.result_complete(now, link, attempt, outcome);
+        }
+        if let Some(Expect::Output { attempt, output }) = peer.body_of.take() {
+            self.output_body(attempt, output, outcome);
+        }
+    }
+
+    pub(super) fn link_down(&mut self, now: Timestamp, link: LinkId, reason: DownReason) {
+        let (why, text) = match reason {
+            DownReason::Closed => (LostReason::LinkLost, "the connection to the worker broke".to_owned()),
+            DownReason::Garbage(what) => (LostReason::Misbehaved, format!("the worker broke the protocol: {what}")),
+            DownReason::Ours => (LostReason::LinkLost, "the connection to the worker was closed".to_owned()),
+            DownReason::Stalled => (LostReason::Silent, "nothing moved on the connection for too long".to_owned()),
+        };
+        self.lost(now, link, why, &text);
+    }
+
+    /// The peer is gone: each of its tasks goes back, is given up, or has all it needs already.
+    fn lost(&mut self, now: Timestamp, link: LinkId, why: LostReason, text: &str) {
+        let Some(peer) = self.peers.remove(link) else { return };
+        let reason = if peer.leaving { LostReason::WorkerLeft } else { why };
+        let text = format!("{text} ({}, {})", peer.host, peer.address);
+        if peer.phase == Phase::Ready {
+            self.effect(Effect::Notice(Notice::WorkerLeft {
+                link,
+                host: peer.host.to_string(),
+                jobs: peer.tasks.len(),
+                reason: text.clone(),
+            }));
+        }
+        let counted = !peer.leaving && !self.stopping && !peer.tasks.is_empty() && self.alone(now);
+        for id in peer.tasks.into_values().chain(peer.preparing) {
+            let Some(attempt) = self.attempts.get_mut(&id) else { continue };
+            attempt.task = None;
+            attempt.booked = false;
+            match attempt.state.clone() {
+                // It never reached the worker (decision D40).
+                State::Preparing | State::Sending => {
+                    self.sending.remove(&id);
+                    self.lose(now, id, reason, false, &text);
+                }
+                State::Running | State::Fetching(_) => self.lose(now, id, reason, counted, &text),
+                State::Killing(_) => self.killed(now, id),
+                // Everything is here already.
+                State::Delivering | State::Recording => {}
+                State::Parked => {
+                    self.drop_attempt(id);
+                }
+            }
+        }
+    }
+
+    /// Whether this loss stands alone in time.
+    fn alone(&mut self, now: Timestamp) -> bool {
+        while self.recent_losses.front().is_some_and(|at| at.plus_s(LOSS_WINDOW_S) < now) {
+            self.recent_losses.pop_front();
+        }
+        self.recent_losses.push_back(now);
+        self.recent_losses.len() < LOSSES_TOGETHER
+    }
+
+    /// A peer failed a job through its own fault: after five in a row it gets none for a while (decision D41).
+    pub(super) fn peer_failed(&mut self, now: Timestamp, link: LinkId) {
+        let Some(peer) = self.peers.get_mut(link) else { return };
+        peer.failures += 1;
+        if peer.failures >= 5 {
+            let minutes = 1_u64 << (peer.failures - 5).min(6);
+            let until = now.plus_s(60 * minutes.min(60));
+            peer.quarantined_until = Some(until);
+            self.peers.changed(link);
+            self.timers.set(until, Timer::Quarantine(link));
+            let how = format!("{minutes} min without work after repeated failures that were not the jobs'");
+            self.effect(Effect::Notice(Notice::Misbehaved { link, how }));
+        }
+    }
+
+    pub(super) fn quarantine_over(&mut self, now: Timestamp, link: LinkId) {
+        if let Some(peer) = self.peers.get_mut(link)
+            && peer.quarantined_until.is_some_and(|until| until <= now)
+        {
+            peer.quarantined_until = None;
+            self.peers.changed(link);
+            self.dirty.peer(link);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The state machine. [`Master`] owns everything; its parts are in files by theme:
+//!
+//! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
+//! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
+//! * `submit`, `act`, `query`, `schedd` what clients ask · `policies` periodic expressions · `recover` after a restart
+//!
+//! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
+
+mod act;
+mod config;
+mod dispatch;
+mod events;
+mod life;
+mod links;
+mod policies;
+mod promises;
+mod query;
+mod recover;
+mod results;
+mod schedd;
+mod submit;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use control_proto::{Refusal, Reply, Request};
+use journal::Record;
+
+pub use self::config::Config;
+use self::promises::{Logged, Promises};
+use self::query::Cursor;
+use self::timers::{Timer, Timers};
+use crate::ids::{AttemptId, BlobId, ClientId, LinkId, RecordNo, Timestamp};
+use crate::io::{Ask, Caller, Effect, Input};
+use crate::jobs::view::{JobView, SiteFacts};
+use crate::jobs::{JobTable, Slot};
+use crate::run::Attempt;
+use crate::workers::Peers;
+
+/// The master.
+#[derive(Debug)]
+pub struct Master {
+    config: Config,
+    site: SiteFacts,
+    wall_offset_s: i64,
+    table: JobTable,
+    peers: Peers,
+    attempts: BTreeMap<AttemptId, Attempt>,
+    next_attempt: u64,
+    /// Starts whose last byte is not in the socket yet.
+    sending: BTreeMap<AttemptId, journal::Started>,
+    /// Status of results whose text is being read.
+    results: BTreeMap<AttemptId, wq_proto::TaskStatus>,
+    /// Ends on their way to the disk.
+    ended: BTreeMap<AttemptId, journal::Ended>,
+    blobs: BTreeMap<BlobId, u32>,
+    next_cluster: u32,
+    /// Numbers handed out by `ReserveCluster` and not used yet.
+    reserved: BTreeSet<u32>,
+    next_record: RecordNo,
+    promises: Promises,
+    logged: BTreeMap<u64, Logged>,
+    next_token: u64,
+    cursors: BTreeMap<ClientId, Cursor>,
+    timers: Timers,
+    effects: VecDeque<Effect>,
+    /// Queues with new jobs, peers with new room.
+    dirty: dispatch::Dirty,
+    /// Times of recent losses, to tell one broken worker from a broken network.
+    recent_losses: VecDeque<Timestamp>,
+    policies: policies::Policies,
+    recovery: Option<recover::Recovery>,
+    /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
+    events: events::Progress,
+    stopping: bool,
+    store_failed: Option<String>,
+}
+
+impl Master {
+    /// A master that has nothing yet. [`Master::recover`] may follow, then [`Master::start`].
+    pub fn new(config: Config) -> Master {
+        let site = SiteFacts {
+            host: config.host.clone(),
+            domain: config.domain.clone(),
+            grid_idle: config.grid_idle.clone(),
+        };
+        Master {
+            site,
+            wall_offset_s: config.wall_offset_s,
+            table: JobTable::default(),
+            peers: Peers::default(),
+            attempts: BTreeMap::new(),
+            next_attempt: 1,
+            sending: BTreeMap::new(),
+            results: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            next_cluster: 1,
+            reserved: BTreeSet::new(),
+            next_record: config.next_record,
+            promises: Promises::default(),
+            logged: BTreeMap::new(),
+            next_token: 1,
+            cursors: BTreeMap::new(),
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            dirty: dispatch::Dirty::default(),
+            recent_losses: VecDeque::new(),
+            policies: policies::Policies::default(),
+            recovery: Some(recover::Recovery::default()),
+            events: events::Progress::default(),
+            stopping: false,
+            store_failed: None,
+            config,
+        }
+    }
+
+    /// Applies one input. Never blocks, never fails: misbehaviour of a peer becomes an [`Effect`].
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        match input {
+            Input::LinkUp { link, address } => self.link_up(now, link, &address),
+            Input::Said { link, message } => self.said(now, link, message),
+            Input::BodyDone { link, outcome } => self.body_done(now, link, outcome),
+            Input::Flushed { link, attempt } => self.flushed(now, link, attempt),
+            Input::LinkDown { link, reason } => self.link_down(now, link, reason),
+            Input::Asked { client, caller, ask } => self.asked(now, client, caller, ask),
+            Input::ClientReady { client } => self.continue_query(now, client),
+            Input::ClientGone { client } => {
+                self.cursors.remove(&client);
+            }
+            Input::Stored { upto } => self.stored(now, upto),
+            Input::StoreFailed { reason } => self.store_failed(reason),
+            Input::Prepared { attempt, outcome } => self.prepared(now, attempt, outcome),
+            Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
+            Input::Logged { token, warnings } => self.was_logged(token, warnings),
+            Input::Stop => self.stop(now),
+            Input::WallOffset { offset_s } => self.wall_offset_s = offset_s,
+        }
+        self.dispatch(now);
+    }
+
+    /// The next thing the shell must do, in order. Call until `None`.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Master::on_timeout`] if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Does what is due.
+    pub fn on_timeout(&mut self, now: Timestamp) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Hello(link) => self.hello_due(link),
+                Timer::Check(link) => self.check_due(now, link),
+                Timer::Quarantine(link) => self.quarantine_over(now, link),
+                Timer::Confirm(attempt) => self.confirm_due(now, attempt),
+                Timer::Parked(attempt) => self.parked_due(now, attempt),
+                Timer::Dispatch => {}
+                Timer::Policies => self.policies_due(now),
+                Timer::EventsUpto => self.events_due(now),
+            }
+        }
+        self.dispatch(now);
+    }
+
+    fn asked(&mut self, now: Timestamp, client: ClientId, caller: Caller, ask: Ask) {
+        match ask {
+            Ask::Submit { request, rows, blobs } => self.submit(now, client, &caller, request, rows, blobs),
+            Ask::Other(Request::Query(query)) => self.query(now, client, caller, query),
+            Ask::Other(Request::Act(act)) => self.act(now, client, &caller, act),
+            Ask::Other(Request::Schedd(query)) => self.schedd(now, client, &query),
+            Ask::Other(Request::Ping) => self.answer(client, Reply::Pong),
+            Ask::Other(Request::ReserveCluster) => self.reserve_cluster(client),
+            Ask::Other(Request::Submit(_)) => {
+                self.refuse(client, Refusal::Malformed, "a submission without its attachments");
+            }
+        }
+    }
+
+    /// `JobStatus` totals of the whole queue and other figures for the operator.
+    pub fn totals(&self) -> control_proto::Totals {
+        self.table.totals(None)
+    }
+
+    /// Peers that are ready for work.
+    pub fn workers(&self) -> usize {
+        self.peers.ready()
+    }
+
+    /// Number of a cluster that comes next.
+    pub fn next_cluster(&self) -> u32 {
+        self.next_cluster
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    fn answer(&mut self, client: ClientId, reply: Reply) {
+        self.effect(Effect::Answer { client, reply });
+    }
+
+    fn refuse(&mut self, client: ClientId, code: Refusal, message: impl Into<String>) {
+        self.answer(client, Reply::Refused { code, message: message.into(), speaks: None });
+    }
+
+    fn record(&mut self, record: Record) -> RecordNo {
+        let no = self.next_record;
+        self.next_record = RecordNo(no.0 + 1);
+        let promise = record.is_promise();
+        if promise {
+            self.promises.made(no);
+        }
+        self.effect(Effect::Record { no, record: Box::new(record), promise });
+        no
+    }
+
+    fn view(&self, slot: Slot, now: Timestamp) -> JobView<'_> {
+        JobView {
+            table: &self.table,
+            job: self.table.get(slot),
+            site: &self.site,
+            now_s: now.seconds(),
+            wall_offset_s: self.wall_offset_s,
+        }
+    }
+
+    /// Cross-checks every index; tests and simulation call it after each step.
+    pub fn check_invariants(&self) {
+        self.table.check_invariants();
+        self.peers.check_invariants(|id| self.attempts.get(&id).filter(|a| a.booked).map(|a| a.shape));
+        for (id, attempt) in &self.attempts {
+            if let Some(peer) = self.peers.get(attempt.link)
+                && let Some(task) = attempt.task
+            {
+                assert_eq!(peer.tasks.get(&task), Some(id), "attempt {id} is known to its peer");
+            }
+        }
+        for peer in self.peers.iter() {
+            for attempt in peer.tasks.values() {
+                assert!(self.attempts.contains_key(attempt), "task of {:?} without attempt", peer.link);
+            }
+        }
+    }
+
+    fn peer_of(&self, link: LinkId) -> Option<&crate::workers::Peer> {
+        self.peers.get(link)
+    }
+}

@@ -1,0 +1,126 @@
+//! `periodic_hold` and `periodic_remove`: looked at by a cursor, a slice at a time (decision D46).
+//!
+//! Only jobs whose expressions can ever be true are visited: those with the constant `false` or nothing are not in
+//! the list of clusters.
+
+use std::collections::BTreeSet;
+
+use super::Master;
+use super::timers::Timer;
+use crate::ids::{JobId, Timestamp};
+use crate::jobs::{Slot, Status};
+
+/// Every job is looked at this often.
+const ROUND_S: u64 = 60;
+
+/// Jobs in one slice.
+const SLICE: usize = 500;
+
+/// The attributes with an action each.
+const HOLD: &str = "periodichold";
+const REMOVE: &str = "periodicremove";
+const RELEASE: &str = "periodicrelease";
+
+/// Clusters with policies, and how far the round is.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    clusters: BTreeSet<u32>,
+    next: Option<JobId>,
+    timer_set: bool,
+    round_began: Timestamp,
+}
+
+impl Master {
+    /// A cluster came: does it have a policy?
+    pub(super) fn note_policies(&mut self, cluster: u32) {
+        let Some((_, slot)) = self.table.of_cluster(cluster).next() else { return };
+        let view = self.view(slot, Timestamp(0));
+        let live = [HOLD, REMOVE, RELEASE]
+            .iter()
+            .any(|name| view.text(name).is_some_and(|text| !text.eq_ignore_ascii_case("false")));
+        if live {
+            self.policies.clusters.insert(cluster);
+            if self.recovery.is_none() {
+                self.start_policies();
+            }
+        }
+    }
+
+    /// After recovery: the first round begins at once.
+    pub(super) fn start_policies(&mut self) {
+        if !self.policies.clusters.is_empty() && !std::mem::replace(&mut self.policies.timer_set, true) {
+            self.timers.set(Timestamp(0), Timer::Policies);
+        }
+    }
+
+    pub(super) fn policies_due(&mut self, now: Timestamp) {
+        self.policies.timer_set = false;
+        if self.policies.next.is_none() {
+            self.policies.round_began = now;
+        }
+        let mut left = SLICE;
+        let mut from = self.policies.next.take().unwrap_or(JobId::new(0, 0));
+        while left > 0 {
+            let Some(cluster) = self.policies.clusters.range(from.cluster..).next().copied() else { break };
+            if cluster > from.cluster {
+                from = JobId::new(cluster, 0);
+            }
+            let slots: Vec<(JobId, Slot)> =
+                self.table.from(from).take_while(|(id, _)| id.cluster == cluster).take(left).collect();
+            if self.table.cluster(cluster).is_none() {
+                self.policies.clusters.remove(&cluster);
+            }
+            left -= slots.len().min(left);
+            let whole = slots.len() < SLICE && left > 0;
+            for (id, slot) in slots {
+                from = JobId::new(id.cluster, id.proc_ + 1);
+                self.apply_policies(now, slot);
+            }
+            if whole {
+                from = JobId::new(cluster + 1, 0);
+            }
+        }
+        if self.policies.clusters.range(from.cluster..).next().is_some() {
+            self.policies.next = Some(from);
+        }
+        if !self.policies.clusters.is_empty() {
+            self.policies.timer_set = true;
+            // Slices of one round follow each other with a pause, so that dispatch never waits for long.
+            let at = match self.policies.next {
+                Some(_) => Timestamp(now.0 + 20_000),
+                None => self.policies.round_began.plus_s(ROUND_S).max(now.plus_s(1)),
+            };
+            self.timers.set(at, Timer::Policies);
+        }
+    }
+
+    fn apply_policies(&mut self, now: Timestamp, slot: Slot) {
+        let status = self.table.get(slot).status();
+        let is_true = |master: &Master, name: &str| master.view(slot, now).value(name).truth() == Some(true);
+        match status {
+            Status::Removed => {}
+            _ if is_true(self, REMOVE) => {
+                let reason = self.policy_reason(now, slot, "PeriodicRemove", "periodicremovereason");
+                self.remove(now, slot, &reason);
+            }
+            Status::Idle | Status::Running if is_true(self, HOLD) => {
+                let reason = self.policy_reason(now, slot, "PeriodicHold", "periodicholdreason");
+                let subcode = self.view(slot, now).value("periodicholdsubcode").as_int().unwrap_or(0) as i32;
+                self.hold_run(now, slot, (3, subcode), &reason);
+            }
+            Status::Held if is_true(self, RELEASE) => {
+                let reason = self.policy_reason(now, slot, "PeriodicRelease", "");
+                self.release(now, slot, &reason);
+            }
+            _ => {}
+        }
+    }
+
+    fn policy_reason(&self, now: Timestamp, slot: Slot, name: &str, own: &str) -> String {
+        let view = self.view(slot, now);
+        view.string(own).filter(|reason| !reason.is_empty()).unwrap_or_else(|| {
+            let text = view.text(&name.to_ascii_lowercase()).unwrap_or_default();
+            format!("The job attribute {name} expression '{text}' evaluated to TRUE")
+        })
+    }
+}

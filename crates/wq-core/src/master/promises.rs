@@ -1,0 +1,139 @@
+//! What waits for the disk: nothing is said before it is true (decision D51).
+
+use std::collections::VecDeque;
+
+use control_proto::{Refusal, Reply};
+
+use super::Master;
+use crate::ids::{AttemptId, ClientId, JobId, RecordNo, Timestamp};
+use crate::io::Effect;
+use crate::jobs::Status;
+
+/// What happens when a record is on disk.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The jobs of a submission enter the queue.
+    Enter(Box<journal::Submitted>),
+    /// A job that ran nowhere leaves.
+    Leave(JobId),
+    /// A job is held: its log hears of it.
+    Held(JobId),
+    /// A job may run again.
+    Released(JobId),
+    /// An attempt has ended for good.
+    Ended(AttemptId),
+    /// A client gets its answer.
+    Answer(ClientId, Reply),
+    /// A client gets its answer once the event logs are written.
+    AnswerLogged(ClientId, Reply),
+    /// The last record before the end of the process.
+    Stopped,
+}
+
+/// Records not yet on disk and what follows from them, in order.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    waiting: VecDeque<(RecordNo, Then)>,
+    last: Option<RecordNo>,
+}
+
+impl Promises {
+    pub(super) fn made(&mut self, no: RecordNo) {
+        self.last = Some(no);
+    }
+
+    /// The last promise made.
+    pub(super) fn last(&self) -> Option<RecordNo> {
+        self.last
+    }
+}
+
+/// What waits for the event logs.
+#[derive(Debug)]
+pub(super) enum Logged {
+    /// A client's answer.
+    Answer(ClientId, Reply),
+    /// Remember in the journal that all events up to this record are written.
+    Upto(RecordNo),
+    /// The end.
+    Stopped,
+}
+
+impl Master {
+    pub(super) fn when_stored(&mut self, no: RecordNo, then: Then) {
+        self.promises.waiting.push_back((no, then));
+    }
+
+    pub(super) fn stored(&mut self, now: Timestamp, upto: RecordNo) {
+        while self.promises.waiting.front().is_some_and(|(no, _)| *no <= upto) {
+            let (no, then) = self.promises.waiting.pop_front().expect("just seen");
+            self.fulfil(now, no, then);
+        }
+    }
+
+    fn fulfil(&mut self, now: Timestamp, no: RecordNo, then: Then) {
+        match then {
+            Then::Enter(submitted) => self.enter(now, no, &submitted),
+            Then::Leave(job) => self.leave_removed(now, no, job),
+            Then::Held(job) => {
+                if let Some(slot) = self.table.find(job) {
+                    self.log_held(now, no, slot);
+                }
+            }
+            Then::Released(job) => {
+                if let Some(slot) = self.table.find(job) {
+                    self.log_released(now, no, slot);
+                    if self.table.get(slot).status() == Status::Idle && self.table.get(slot).story().attempt.is_none() {
+                        self.make_ready(slot);
+                    }
+                }
+            }
+            Then::Ended(attempt) => self.finish(now, no, attempt),
+            Then::Answer(client, reply) => self.answer(client, reply),
+            Then::AnswerLogged(client, reply) => {
+                let token = self.log_mark(Logged::Answer(client, reply));
+                self.effect(Effect::LogMark { token });
+            }
+            Then::Stopped => {
+                let token = self.log_mark(Logged::Stopped);
+                self.effect(Effect::LogMark { token });
+            }
+        }
+    }
+
+    pub(super) fn log_mark(&mut self, logged: Logged) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.logged.insert(token, logged);
+        token
+    }
+
+    pub(super) fn was_logged(&mut self, token: u64, mut news: Vec<String>) {
+        match self.logged.remove(&token) {
+            Some(Logged::Answer(client, Reply::Submitted { clusters, mut warnings })) => {
+                warnings.append(&mut news);
+                self.answer(client, Reply::Submitted { clusters, warnings });
+            }
+            Some(Logged::Answer(client, reply)) => self.answer(client, reply),
+            Some(Logged::Upto(seq)) => {
+                self.record(journal::Record::EventsUpto(journal::EventsUpto { seq: seq.0 }));
+            }
+            Some(Logged::Stopped) => self.effect(Effect::Ended),
+            None => {}
+        }
+    }
+
+    /// The journal is broken: whoever waits for it is told so, and nothing new is taken.
+    pub(super) fn store_failed(&mut self, reason: String) {
+        let waiting = std::mem::take(&mut self.promises.waiting);
+        self.store_failed = Some(reason.clone());
+        for (_, then) in waiting {
+            if let Then::Answer(client, _) | Then::AnswerLogged(client, _) = then {
+                self.refuse(client, Refusal::Storage, format!("the journal cannot be written: {reason}"));
+            }
+        }
+        if self.stopping {
+            self.effect(Effect::Ended);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `condor_q`: a cursor over the queue in slices, so that a long listing delays nobody (decision D55).
+
+use std::collections::BTreeSet;
+
+use classad::{Expr, Scope};
+use control_proto::{ListingEnd, Query, Refusal, Reply, Selection, Totals, listing};
+
+use super::Master;
+use super::act::clusters_named;
+use crate::ids::{ClientId, JobId, Timestamp};
+use crate::io::{Caller, Effect};
+use crate::jobs::view::JobView;
+use crate::jobs::{Slot, Status};
+
+/// Jobs looked at in one turn.
+const SLICE: usize = 1000;
+
+/// A frame is sent when it has this many bytes.
+const FRAME_BYTES: usize = 256 << 10;
+
+/// How deep expressions that refer to expressions are followed when attributes are chosen.
+const CLOSURE_DEPTH: usize = 8;
+
+/// A listing under way.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    caller: Caller,
+    /// Stretches of job numbers, ascending.
+    ranges: Vec<(JobId, JobId)>,
+    range: usize,
+    next: JobId,
+    owners: Vec<String>,
+    listed: BTreeSet<JobId>,
+    constraints: Vec<Expr>,
+    mine: bool,
+    attributes: Vec<String>,
+    limit: u64,
+    totals_only: bool,
+    end: ListingEnd,
+}
+
+impl Master {
+    pub(super) fn query(&mut self, now: Timestamp, client: ClientId, caller: Caller, query: Query) {
+        let mut constraints = Vec::new();
+        for text in &query.select.constraints {
+            match classad::parse_expr(text) {
+                Ok(expr) => constraints.push(expr),
+                Err(error) => {
+                    return self.refuse(client, Refusal::Constraint, format!("the constraint {text} does not parse: {error}"));
+                }
+            }
+        }
+        let ranges = ranges(&query.select);
+        let first = ranges.first().map_or(JobId::new(0, 0), |range| range.0);
+        let cursor = Cursor {
+            mine: query.select.mine && !caller.superuser,
+            listed: query.select.jobs.iter().map(|(c, p)| JobId::new(*c, *p)).collect(),
+            owners: query.select.owners,
+            ranges,
+            range: 0,
+            next: first,
+            constraints,
+            attributes: query.attributes.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            limit: query.limit.unwrap_or(u64::MAX),
+            totals_only: query.totals_only,
+            end: ListingEnd {
+                mine: self.table.find_owner(caller.uid).map_or_else(Totals::default, |owner| self.table.totals(Some(owner))),
+                all: self.table.totals(None),
+                ..ListingEnd::default()
+            },
+            caller,
+        };
+        self.cursors.insert(client, cursor);
+        self.answer(client, Reply::Listing);
+        self.continue_query(now, client);
+    }
+
+    /// The next slice of a listing.
+    pub(super) fn continue_query(&mut self, now: Timestamp, client: ClientId) {
+        let Some(mut cursor) = self.cursors.remove(&client) else { return };
+        let mut writer = listing::Writer::default();
+        let mut looked = 0;
+        let done = loop {
+            let Some((_, to)) = cursor.ranges.get(cursor.range).copied() else { break true };
+            let mut over = true;
+            let mut last = None;
+            for (id, slot) in self.table.from(cursor.next) {
+                if id > to {
+                    break;
+                }
+                if looked >= SLICE || writer.size() >= FRAME_BYTES {
+                    over = false;
+                    break;
+                }
+                looked += 1;
+                last = Some(id);
+                if cursor.end.ads >= cursor.limit {
+                    break;
+                }
+                self.list(now, &mut cursor, slot, &mut writer);
+            }
+            if let Some(id) = last {
+                cursor.next = after(id);
+            }
+            if !over {
+                break false;
+            }
+            if cursor.end.ads >= cursor.limit {
+                break true;
+            }
+            cursor.range += 1;
+            if let Some((from, _)) = cursor.ranges.get(cursor.range) {
+                cursor.next = cursor.next.max(*from);
+            }
+        };
+        let any = writer.ads() > 0;
+        if any {
+            self.effect(Effect::Rows { client, payload: writer.take() });
+        }
+        if done {
+            self.effect(Effect::Finish { client, end: cursor.end });
+        } else {
+            if !any {
+                // Nothing to send in this slice, yet others shall have their turn before the next.
+                self.effect(Effect::Rows { client, payload: writer.take() });
+            }
+            self.cursors.insert(client, cursor);
+        }
+    }
+
+    fn list(&self, now: Timestamp, cursor: &mut Cursor, slot: Slot, writer: &mut listing::Writer) {
+        let view = self.view(slot, now);
+        let owner = self.table.owner_of(view.job.owner);
+        let own = owner.uid == cursor.caller.uid;
+        if cursor.mine && !own {
+            return;
+        }
+        if !cursor.owners.is_empty()
+            && !cursor.owners.iter().any(|name| **name == *owner.name)
+            && !cursor.listed.contains(&view.job.id)
+        {
+            return;
+        }
+        if !cursor.constraints.iter().all(|c| view.eval(c).truth() == Some(true)) {
+            return;
+        }
+        add(&mut cursor.end.selected, view.job.status());
+        if cursor.totals_only {
+            return;
+        }
+        let private = own || cursor.caller.superuser;
+        let mut ad: Vec<(String, String)> = Vec::new();
+        if cursor.attributes.is_empty() {
+            view.for_each(private, |name, text| ad.push((name.to_owned(), text)));
+        } else {
+            for name in closure(&view, &cursor.attributes) {
+                ad.extend(view.entry(&name, private));
+            }
+        }
+        writer.push(ad.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+        cursor.end.ads += 1;
+    }
+}
+
+/// Which numbers have to be looked at.
+fn ranges(select: &Selection) -> Vec<(JobId, JobId)> {
+    let everything = vec![(JobId::new(0, 0), JobId::new(u32::MAX, u32::MAX))];
+    let of_cluster = |cluster: u32| (JobId::new(cluster, 0), JobId::new(cluster, u32::MAX));
+    let mut ranges: Vec<(JobId, JobId)> = match (select.owners.is_empty(), select.jobs.is_empty() && select.clusters.is_empty()) {
+        (true, false) => {
+            let jobs = select.jobs.iter().map(|(c, p)| (JobId::new(*c, *p), JobId::new(*c, *p)));
+            jobs.chain(select.clusters.iter().map(|c| of_cluster(*c))).collect()
+        }
+        (true, true) => match select.constraints.iter().find_map(|text| clusters_named(text)) {
+            Some(clusters) => clusters.into_iter().map(of_cluster).collect(),
+            None => return everything,
+        },
+        (false, _) => return everything,
+    };
+    ranges.sort_unstable();
+    // A job named twice, or beside its cluster, is listed once: the cursor never goes back.
+    ranges
+}
+
+fn after(id: JobId) -> JobId {
+    JobId::unpack(id.pack().saturating_add(1))
+}
+
+fn add(totals: &mut Totals, status: Status) {
+    totals.jobs += 1;
+    let field = match status {
+        Status::Idle => &mut totals.idle,
+        Status::Running => &mut totals.running,
+        Status::Removed => &mut totals.removed,
+        Status::Completed => &mut totals.completed,
+        Status::Held => &mut totals.held,
+    };
+    *field += 1;
+}
+
+/// The wanted attributes and those that their expressions refer to.
+fn closure(view: &JobView<'_>, wanted: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = wanted.to_vec();
+    let (mut from, mut depth) = (0, 0);
+    while from < names.len() && depth < CLOSURE_DEPTH {
+        let upto = names.len();
+        for at in from..upto {
+            let Some(expr) = view.lookup(&names[at]) else { continue };
+            if expr.literal().is_some() {
+                continue;
+            }
+            let references = expr.references();
+            for name in references.unscoped.iter().chain(&references.my) {
+                if !names.iter().any(|known| **known == **name) {
+                    names.push(name.to_string());
+                }
+            }
+        }
+        from = upto;
+        depth += 1;
+    }
+    names
+}

@@ -1,0 +1,195 @@
+//! After a restart: the journal's records make the queue again; then its end: stopping.
+
+use journal::{Lost, LostReason, Record};
+
+use super::Master;
+use super::promises::Then;
+use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
+use crate::io::{Effect, LogEntry};
+use crate::jobs::{Slot, Status};
+use crate::run::State;
+
+/// What is collected while the journal is read.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// Events of records that may be missing in the users' logs.
+    pub(super) events: Vec<(RecordNo, LogEntry)>,
+}
+
+impl Master {
+    /// Applies one record of the journal. In order, before [`Master::start`].
+    pub fn recover(&mut self, no: RecordNo, record: &Record) {
+        self.next_record = RecordNo(no.0 + 1);
+        match record {
+            Record::Submitted(submitted) => {
+                self.install(submitted);
+                for cluster in &submitted.clusters {
+                    for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
+                        if let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) {
+                            self.log_submitted(at(submitted.at_s), no, slot);
+                        }
+                    }
+                }
+            }
+            Record::Edited(edited) => {
+                if let Some(slot) = self.table.find(edited.job) {
+                    self.table.get_mut(slot).story_mut().edits.extend(edited.attributes.iter().cloned());
+                }
+            }
+            Record::Held(held) => {
+                if let Some(slot) = self.table.find(held.job) {
+                    self.stop_recovered(slot, held.at_s);
+                    self.apply_held(slot, held);
+                    self.log_held(at(held.at_s), no, slot);
+                }
+            }
+            Record::Released(released) => {
+                if let Some(slot) = self.table.find(released.job) {
+                    self.apply_released(slot, &released.reason, released.at_s);
+                    self.log_released(at(released.at_s), no, slot);
+                }
+            }
+            Record::Removed(removed) => {
+                if let Some(slot) = self.table.find(removed.job) {
+                    self.stop_recovered(slot, removed.at_s);
+                    self.apply_removed(slot, removed);
+                }
+            }
+            Record::Started(started) => {
+                if let Some(slot) = self.table.find(started.job)
+                    && self.table.get(slot).status() == Status::Idle
+                {
+                    self.apply_started(slot, started);
+                }
+            }
+            Record::Lost(lost) => {
+                if let Some(slot) = self.table.find(lost.job) {
+                    self.apply_lost(slot, lost);
+                }
+            }
+            Record::Ended(ended) => {
+                if let Some(slot) = self.table.find(ended.job) {
+                    self.apply_ended(slot, ended);
+                    self.log_terminated(at(ended.at_s), no, slot, (ended.run_time_us / 1_000_000) as i64);
+                    self.leave_completed(at(ended.at_s), slot);
+                }
+            }
+            Record::LeftQueue(left) => {
+                if let Some(slot) = self.table.find(left.job) {
+                    self.log_aborted(at(left.at_s), no, slot);
+                    self.forget(slot);
+                }
+            }
+            Record::EventsUpto(upto) => {
+                if let Some(recovery) = &mut self.recovery {
+                    recovery.events.retain(|(no, _)| no.0 > upto.seq);
+                }
+            }
+            // The clock is the shell's; the legacy folder, history and checkpoints have no part of the queue's state
+            // in this version, which writes none of these records.
+            Record::ClockMark(_)
+            | Record::Taken(_)
+            | Record::HistoryUpto(_)
+            | Record::CheckpointBegin(_)
+            | Record::CheckpointBlob(_)
+            | Record::CheckpointCluster(_)
+            | Record::CheckpointJob(_)
+            | Record::CheckpointEnd(_) => {}
+        }
+    }
+
+    fn stop_recovered(&mut self, slot: Slot, at_s: i64) {
+        let job = self.table.get(slot);
+        if job.status() == Status::Running {
+            let lost = Lost {
+                job: job.id,
+                at_s,
+                attempt: job.story().attempts,
+                counted: false,
+                reason: LostReason::Ordered,
+                text: "the job was held or removed".into(),
+            };
+            self.apply_lost(slot, &lost);
+        }
+    }
+
+    /// Blobs that jobs still name; everything else in the spool may go.
+    pub fn blobs(&self) -> Vec<BlobId> {
+        self.blobs.keys().copied().collect()
+    }
+
+    /// The journal is read: what ran is run again, removed jobs leave, missing events are written.
+    pub fn start(&mut self, now: Timestamp) {
+        let Some(recovery) = self.recovery.take() else { return };
+        for (no, entry) in recovery.events {
+            self.effect(Effect::UserLog(Box::new(entry)));
+            self.events_written(now, no);
+        }
+        let all: Vec<(JobId, Slot)> = self.table.from(JobId::new(0, 0)).collect();
+        for (job, slot) in all {
+            match self.table.get(slot).status() {
+                Status::Running => {
+                    // Its worker killed the task when the connection broke.
+                    let lost = Lost {
+                        job,
+                        at_s: now.seconds(),
+                        attempt: self.table.get(slot).story().attempts,
+                        counted: false,
+                        reason: LostReason::ServiceRestarted,
+                        text: "the service was restarted".into(),
+                    };
+                    let no = self.record(Record::Lost(lost.clone()));
+                    self.log_evicted(now, no, slot, (super::events::VACATED, 0), &lost.text);
+                    self.apply_lost(slot, &lost);
+                    self.make_ready(slot);
+                }
+                Status::Idle => self.make_ready(slot),
+                Status::Removed => {
+                    let no = RecordNo(self.next_record.0 - 1);
+                    self.leave_removed(now, no, job);
+                }
+                Status::Held | Status::Completed => {}
+            }
+        }
+        self.start_policies();
+        self.dispatch(now);
+    }
+
+    /// Ends the service: nothing new, running jobs go back with a reason, links close, everything is flushed (D8).
+    pub(super) fn stop(&mut self, now: Timestamp) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        let running: Vec<_> = self.attempts.iter().map(|(id, a)| (*id, a.state.clone())).collect();
+        for (id, state) in running {
+            match state {
+                // What is complete is brought to its end.
+                State::Delivering | State::Recording => {}
+                State::Killing(_) => self.killed(now, id),
+                State::Parked => {
+                    self.drop_attempt(id);
+                }
+                State::Preparing | State::Sending | State::Running | State::Fetching(_) => {
+                    self.sending.remove(&id);
+                    self.lose(now, id, LostReason::ServiceStopped, false, "the service was stopped");
+                }
+            }
+        }
+        let links: Vec<LinkId> = self.peers.iter().map(|peer| peer.link).collect();
+        for link in links {
+            self.close(link, "the service is stopping");
+        }
+        match self.store_failed {
+            Some(_) => self.effect(Effect::Ended),
+            None => {
+                let upto = RecordNo(self.next_record.0 - 1);
+                self.when_stored(upto, Then::Stopped);
+                self.effect(Effect::Sync { upto });
+            }
+        }
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds.max(0) as u64 * 1_000_000)
+}

@@ -1,0 +1,422 @@
+//! From `available_results` to outputs in their places (decisions D24, D34-D40).
+
+use journal::{Ended, LostReason, Record};
+use wq_proto::{TaskResult, TaskStatus, ToWorker};
+
+use super::Master;
+use super::promises::Then;
+use super::timers::Timer;
+use crate::ids::{AttemptId, LinkId, RecordNo, Timestamp};
+use crate::io::{BodyOutcome, Effect, OutputPart, Sink, Trouble};
+use crate::jobs::Status;
+use crate::run::words::is_plain_relative;
+use crate::run::{CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
+use crate::workers::{Expect, Phase};
+
+/// How much of a worker's own text is kept for a reason.
+const TEXT_MAX: usize = 4096;
+
+/// Entries below one directory output; more is no result but an attack.
+const ENTRIES_MAX: u64 = 1_000_000;
+
+/// Undeliverable results that may wait at one worker, and for how long (decision D37).
+const PARKED_MAX: usize = 10;
+const PARKED_S: u64 = 3600;
+
+impl Master {
+    pub(super) fn results_available(&mut self, link: LinkId) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        if peer.expects.contains(&Expect::Results) {
+            peer.more_results = true;
+            return;
+        }
+        peer.expects.push_back(Expect::Results);
+        self.effect(Effect::Tell { link, message: ToWorker::SendResults });
+    }
+
+    /// A `result` line: its text follows.
+    pub(super) fn result(&mut self, link: LinkId, result: TaskResult) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        if peer.expects.front() != Some(&Expect::Results) {
+            return self.misbehaved(link, "a result that was not asked for");
+        }
+        // A task that was killed meanwhile may still show up here; its text is dropped.
+        let Some(id) = peer.tasks.get(&result.task).copied() else { return };
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        // The result may overtake the news that the task's last byte is out.
+        if !matches!(attempt.state, State::Running | State::Sending) {
+            return;
+        }
+        attempt.raw_exit = result.exit;
+        attempt.run_time_us = result.time_us;
+        peer.result_of = Some(id);
+        self.results.insert(id, result.status);
+        self.effect(Effect::Receive { link, sink: Sink::Text { max: TEXT_MAX } });
+    }
+
+    /// The text behind a `result` line is complete: what does it mean?
+    pub(super) fn result_complete(&mut self, now: Timestamp, link: LinkId, id: AttemptId, body: BodyOutcome) {
+        let Some(status) = self.results.remove(&id) else { return };
+        if self.attempts.get(&id).is_some_and(|a| a.state == State::Sending) {
+            self.flushed(now, link, id);
+        }
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if attempt.state != State::Running {
+            return;
+        }
+        if let BodyOutcome::Text(text) = body {
+            attempt.text = text;
+        }
+        let (slot, shape) = (attempt.slot, attempt.shape);
+        let worker_says = String::from_utf8_lossy(&attempt.text).trim().to_owned();
+        // Protocol sums such as 16 + 2 count as their reason; a missing output shows when it is fetched.
+        match status.reason() {
+            TaskStatus::Success if !status.misses_input() => {
+                attempt.exit = Some(exit_of(attempt.raw_exit));
+                self.unbook(id);
+                if let Some(peer) = self.peers.get_mut(link) {
+                    peer.accepted(shape);
+                }
+                self.fetch(now, id);
+            }
+            TaskStatus::ResourceExhaustion | TaskStatus::DiskAllocationFull => {
+                let asked = shape.disk_mb;
+                let reason = format!("Job has gone over disk limit of {asked} megabytes requested. {worker_says}");
+                let trouble = Trouble { code: 34, subcode: 104, reason: reason.trim_end().to_owned() };
+                self.acknowledge(id);
+                self.drop_attempt(id);
+                self.hold(now, slot, &trouble, None);
+            }
+            TaskStatus::Forsaken => {
+                if let Some(peer) = self.peers.get_mut(link) {
+                    peer.forsook(shape);
+                }
+                self.acknowledge(id);
+                self.peer_failed(now, link);
+                self.lose(now, id, LostReason::Forsaken, false, "the worker gave the job back");
+            }
+            _ => {
+                self.acknowledge(id);
+                self.peer_failed(now, link);
+                let text = format!("the worker could not run the job (status {}): {worker_says}", status.number());
+                self.lose(now, id, LostReason::NotStarted, true, &text);
+            }
+        }
+    }
+
+    /// Asks for all outputs.
+    fn fetch(&mut self, now: Timestamp, id: AttemptId) {
+        let attempt = self.attempts.get_mut(&id).expect("the caller has it");
+        let (link, slot) = (attempt.link, attempt.slot);
+        attempt.trouble = None;
+        attempt.received = 0;
+        for output in &mut attempt.outputs {
+            (output.done, output.missing, output.size) = (false, false, 0);
+        }
+        attempt.state = State::Fetching(attempt.outputs.len());
+        let names: Vec<String> = attempt.outputs.iter().map(|output| output.cached.clone()).collect();
+        self.table.get_mut(slot).story_mut().transferring_output = !names.is_empty();
+        if names.is_empty() {
+            return self.all_fetched(now, id);
+        }
+        for (at, name) in names.into_iter().enumerate() {
+            let peer = self.peers.get_mut(link).expect("results come from peers that stand");
+            peer.expects.push_back(Expect::Output { attempt: id, output: at as u16 });
+            self.effect(Effect::Tell { link, message: ToWorker::Get { name: name.into() } });
+        }
+    }
+
+    /// The `end` of an answer.
+    pub(super) fn end_of_answer(&mut self, now: Timestamp, link: LinkId) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        match peer.expects.pop_front() {
+            Some(Expect::Results) => {
+                if std::mem::take(&mut peer.more_results) {
+                    self.results_available(link);
+                }
+            }
+            Some(Expect::Output { attempt: id, output }) => {
+                let Some(attempt) = self.attempts.get_mut(&id) else { return };
+                let State::Fetching(left) = &mut attempt.state else { return };
+                *left -= 1;
+                let last = *left == 0;
+                let output = &mut attempt.outputs[usize::from(output)];
+                output.missing |= !output.done;
+                if last {
+                    self.all_fetched(now, id);
+                }
+            }
+            None => self.misbehaved(link, "an end without a beginning"),
+        }
+    }
+
+    /// A `file` line: where its body goes. Without an answer of ours it is read and dropped.
+    pub(super) fn file_coming(&mut self, now: Timestamp, link: LinkId, name: &[u8], len: u64) {
+        let Some((id, at, inside)) = self.entry(link, name) else { return };
+        let attempt = self.attempts.get_mut(&id).expect("an entry belongs to an attempt");
+        attempt.received += len;
+        if let Some(limit) = attempt.files.max_output_mb
+            && attempt.received > limit.saturating_mul(1 << 20)
+        {
+            attempt.trouble.get_or_insert(Trouble {
+                code: 33,
+                subcode: 0,
+                reason: format!("Transfer output files failure: size of output exceeds max_transfer_output_mb = {limit}"),
+            });
+            return;
+        }
+        let peek = if matches!(attempt.raw_exit, 126 | 127) { TEXT_MAX } else { 0 };
+        let mode = attempt.files.output_mode;
+        let output = &mut attempt.outputs[usize::from(at)];
+        if output.done && inside.is_none() || output.kind == OutputKind::Stream && inside.is_some() {
+            return self.misbehaved(link, "a file that does not belong to the output asked for");
+        }
+        output.done = true;
+        let target = output.target.clone();
+        let part = OutputPart { attempt: id, output: at, target, inside, mode, peek };
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        peer.body_of = Some(Expect::Output { attempt: id, output: at });
+        peer.heard_at = now;
+        self.effect(Effect::Receive { link, sink: Sink::Output(part) });
+    }
+
+    /// A `dir` line.
+    pub(super) fn dir_coming(&mut self, _now: Timestamp, link: LinkId, name: &[u8]) {
+        let Some((id, at, inside)) = self.entry(link, name) else { return };
+        let attempt = self.attempts.get_mut(&id).expect("an entry belongs to an attempt");
+        let output = &mut attempt.outputs[usize::from(at)];
+        output.size += 1;
+        if output.kind == OutputKind::Stream || output.done && inside.is_none() || output.size > ENTRIES_MAX {
+            return self.misbehaved(link, "a folder that does not belong to the output asked for");
+        }
+        output.done = true;
+        let target = output.target.clone();
+        let mode = attempt.files.output_mode | 0o111 & (attempt.files.output_mode >> 2);
+        self.effect(Effect::MakeDir(OutputPart { attempt: id, output: at, target, inside, mode, peek: 0 }));
+    }
+
+    /// A `missing` line.
+    pub(super) fn missing(&mut self, _now: Timestamp, link: LinkId, name: &[u8], errno: i32) {
+        let Some((id, at, inside)) = self.entry(link, name) else { return };
+        let attempt = self.attempts.get_mut(&id).expect("an entry belongs to an attempt");
+        let output = &mut attempt.outputs[usize::from(at)];
+        match inside {
+            None => output.missing = true,
+            Some(inside) => {
+                let reason = format!("Transfer output files failure: the worker could not read {}/{inside}", output.sandbox);
+                attempt.trouble.get_or_insert(Trouble { code: 12, subcode: errno, reason });
+            }
+        }
+    }
+
+    /// Which output a line of a `get` reply belongs to; its name must begin with what was asked for and go on plainly.
+    fn entry(&mut self, link: LinkId, name: &[u8]) -> Option<(AttemptId, u16, Option<String>)> {
+        let peer = self.peers.get(link)?;
+        let Some(Expect::Output { attempt: id, output }) = peer.expects.front().copied() else {
+            self.misbehaved(link, "a file that was not asked for");
+            return None;
+        };
+        let attempt = self.attempts.get(&id)?;
+        if !matches!(attempt.state, State::Fetching(_)) {
+            return None;
+        }
+        let cached = &attempt.outputs[usize::from(output)].cached;
+        let inside = match name.strip_prefix(cached.as_bytes()) {
+            Some(b"") => None,
+            Some([b'/', rest @ ..]) if std::str::from_utf8(rest).is_ok_and(is_plain_relative) => {
+                Some(String::from_utf8_lossy(rest).into_owned())
+            }
+            _ => {
+                let shown = String::from_utf8_lossy(name).escape_debug().to_string();
+                self.misbehaved(link, &format!("the name {shown} in answer to a request for {cached}"));
+                return None;
+            }
+        };
+        Some((id, output, inside))
+    }
+
+    /// The body of one file is complete.
+    pub(super) fn output_body(&mut self, id: AttemptId, at: u16, outcome: BodyOutcome) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        match outcome {
+            BodyOutcome::Stored { size, head } => {
+                let output = &mut attempt.outputs[usize::from(at)];
+                output.size += size;
+                if output.kind == OutputKind::Stream && !head.is_empty() {
+                    attempt.text = head;
+                }
+            }
+            BodyOutcome::Failed(trouble) => {
+                attempt.trouble.get_or_insert(trouble);
+            }
+            BodyOutcome::Discarded | BodyOutcome::Text(_) => {}
+        }
+    }
+
+    /// Nothing is missing any more that was asked for.
+    fn all_fetched(&mut self, now: Timestamp, id: AttemptId) {
+        let attempt = self.attempts.get_mut(&id).expect("the caller has it");
+        let slot = attempt.slot;
+        let program = CommandLine::program(&attempt.files, &attempt.names);
+        if let Some(trouble) = start_failure(attempt.raw_exit, &attempt.text, &program) {
+            self.acknowledge(id);
+            self.drop_attempt(id);
+            return self.hold(now, slot, &trouble, None);
+        }
+        if let Some(trouble) = attempt.trouble.take() {
+            return self.undeliverable(now, id, &trouble);
+        }
+        attempt.state = State::Delivering;
+        let declared_missing = |output: &Output| output.kind == OutputKind::Declared && output.missing;
+        let outputs = attempt.deliveries();
+        let missing: Vec<usize> =
+            attempt.outputs.iter().enumerate().filter(|(_, o)| declared_missing(o)).map(|(at, _)| at).collect();
+        let outputs = outputs.into_iter().filter(|d| !missing.contains(&usize::from(d.output))).collect();
+        self.effect(Effect::Deliver { attempt: id, outputs });
+    }
+
+    pub(super) fn delivered(&mut self, now: Timestamp, id: AttemptId, outcome: Result<u64, Trouble>) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if attempt.state != State::Delivering {
+            return;
+        }
+        if let Err(trouble) = outcome {
+            return self.undeliverable(now, id, &trouble);
+        }
+        let (slot, exit) = (attempt.slot, attempt.exit.expect("only results with an exit are fetched"));
+        let missing = attempt.outputs.iter().find(|o| o.kind == OutputKind::Declared && o.missing);
+        if let Some(output) = missing {
+            let host = self.peers.get(attempt.link).map(|peer| peer.host.to_string()).unwrap_or_default();
+            let reason = format!(
+                "Transfer output files failure at execution point slot1@{host} while sending files to access point {}. \
+                 Details: reading from file {}: (errno 2) No such file or directory",
+                self.config.host, output.sandbox
+            );
+            self.acknowledge(id);
+            self.drop_attempt(id);
+            return self.hold(now, slot, &Trouble { code: 12, subcode: 2, reason }, Some(exit));
+        }
+        attempt.state = State::Recording;
+        let ended = Ended {
+            job: attempt.job,
+            at_s: now.seconds(),
+            wall_s: now.seconds() + self.wall_offset_s,
+            attempt: attempt.number,
+            exit,
+            run_time_us: attempt.run_time_us,
+            started_s: attempt.started.seconds(),
+            bytes_sent: attempt.sent,
+            bytes_received: attempt.received,
+            sizes: attempt.outputs.iter().map(|o| o.size).collect(),
+            host: self.peers.get(attempt.link).map(|peer| peer.host.to_string()).unwrap_or_default(),
+            requeued: None,
+        };
+        let no = self.record(Record::Ended(ended.clone()));
+        self.ended.insert(id, ended);
+        self.when_stored(no, Then::Ended(id));
+    }
+
+    /// The end is on disk: the log hears of it, the job leaves or stays completed, the worker may forget it (D34).
+    pub(super) fn finish(&mut self, now: Timestamp, no: RecordNo, id: AttemptId) {
+        let (Some(ended), Some(attempt)) = (self.ended.remove(&id), self.attempts.get(&id)) else { return };
+        let slot = attempt.slot;
+        self.apply_ended(slot, &ended);
+        let run_s = (ended.run_time_us / 1_000_000) as i64;
+        self.log_terminated(now, no, slot, run_s);
+        self.acknowledge(id);
+        self.drop_attempt(id);
+        self.leave_completed(now, slot);
+    }
+
+    /// A completed job leaves unless its owner wants to see it (`leave_in_queue`).
+    pub(super) fn leave_completed(&mut self, now: Timestamp, slot: crate::jobs::Slot) {
+        let stays = self.view(slot, now).value("leavejobinqueue").truth() == Some(true);
+        if !stays {
+            let job = self.table.get(slot).id;
+            if self.recovery.is_none() {
+                let left = journal::LeftQueue { job, at_s: now.seconds(), how: journal::How::Completed };
+                self.record(Record::LeftQueue(left));
+            }
+            self.forget(slot);
+        }
+    }
+
+    /// `kill` acknowledges a result; what the attempt left in the cache goes with it.
+    pub(super) fn acknowledge(&mut self, id: AttemptId) {
+        let Some(attempt) = self.attempts.get(&id) else { return };
+        let (Some(task), link) = (attempt.task, attempt.link) else { return };
+        if self.peers.get(link).is_none_or(|peer| peer.phase == Phase::Closing) {
+            return;
+        }
+        let outputs = attempt.outputs.iter().map(|o| o.cached.clone());
+        let names: Vec<String> = attempt.cached.iter().cloned().chain(outputs).collect();
+        self.effect(Effect::Tell { link, message: ToWorker::Kill(Some(task)) });
+        for name in names {
+            self.effect(Effect::Tell { link, message: ToWorker::Unlink { name: name.into() } });
+        }
+    }
+
+    /// Outputs cannot be put in place: the job is held, the result waits at its worker for a while (decision D37).
+    fn undeliverable(&mut self, now: Timestamp, id: AttemptId, trouble: &Trouble) {
+        let attempt = self.attempts.get_mut(&id).expect("the caller has it");
+        let (slot, link, exit) = (attempt.slot, attempt.link, attempt.exit);
+        let parked = self.peers.get(link).map_or(PARKED_MAX, |peer| {
+            peer.tasks.values().filter(|id| self.attempts.get(id).is_some_and(|a| a.state == State::Parked)).count()
+        });
+        if parked >= PARKED_MAX {
+            self.acknowledge(id);
+            self.drop_attempt(id);
+        } else {
+            self.attempts.get_mut(&id).expect("just seen").state = State::Parked;
+            self.effect(Effect::Abandon { attempt: id });
+            self.timers.set(now.plus_s(PARKED_S), Timer::Parked(id));
+        }
+        self.hold(now, slot, trouble, exit);
+    }
+
+    pub(super) fn parked_due(&mut self, _now: Timestamp, id: AttemptId) {
+        if self.attempts.get(&id).is_some_and(|a| a.state == State::Parked) {
+            self.acknowledge(id);
+            self.drop_attempt(id);
+        }
+    }
+
+    /// A held job whose result still waits at its worker was released: fetch again instead of running again.
+    pub(super) fn fetch_again(&mut self, now: Timestamp, slot: crate::jobs::Slot) -> bool {
+        let Some(id) = self.table.get(slot).story().attempt else { return false };
+        let Some(attempt) = self.attempts.get(&id) else { return false };
+        if attempt.state != State::Parked || self.peers.get(attempt.link).is_none() {
+            return false;
+        }
+        let host = self.peers.get(attempt.link).map(|peer| format!("slot1@{}", peer.host)).unwrap_or_default();
+        self.table.set_status(slot, Status::Running, now.seconds());
+        let story = self.table.get_mut(slot).story_mut();
+        story.host = Some(host.into());
+        story.start_s = Some(now.seconds());
+        self.fetch(now, id);
+        true
+    }
+
+    /// Stops the run of a job whatever its stage; false if it has none that can be stopped.
+    pub(super) fn stop_run(&mut self, now: Timestamp, slot: crate::jobs::Slot, verdict: Verdict) -> bool {
+        let Some(id) = self.table.get(slot).story().attempt else { return false };
+        match self.attempts[&id].state {
+            State::Recording => false,
+            State::Killing(_) => {
+                self.attempts.get_mut(&id).expect("just seen").state = State::Killing(verdict);
+                true
+            }
+            State::Preparing | State::Parked => {
+                self.acknowledge(id);
+                self.drop_attempt(id);
+                false
+            }
+            State::Sending | State::Running | State::Fetching(_) | State::Delivering => {
+                self.sending.remove(&id);
+                self.effect(Effect::Abandon { attempt: id });
+                self.kill(now, id, verdict);
+                true
+            }
+        }
+    }
+}

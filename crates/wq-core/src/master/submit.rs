@@ -1,0 +1,290 @@
+//! `condor_submit`: a submission is taken as a whole or not at all.
+
+use std::borrow::Cow;
+
+use classad::{Expr, Scope, Value, unpack_row};
+use control_proto::{Refusal, Reply, Submit, SubmittedCluster as Accepted};
+use journal::{Blob, Record, Submitted, SubmittedCluster};
+
+use super::Master;
+use super::promises::Then;
+use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
+use crate::io::{BlobIn, Caller};
+use crate::jobs::template::SortedAd;
+use crate::jobs::{Facts, NewCluster, Status};
+use crate::run::BlobUse;
+use crate::workers::Shape;
+
+/// Attributes whose value decides shape, order or first state of a job, lower case.
+const WATCHED: [&str; 8] =
+    ["_awqrequested", "jobprio", "jobstatus", "requestcpus", "requestdisk", "requestgpus", "requestmemory", "transferinputsizemb"];
+
+/// Cluster numbers stay below: clients keep them as signed 32-bit numbers.
+const CLUSTER_MAX: u32 = i32::MAX as u32;
+
+impl Master {
+    pub(super) fn reserve_cluster(&mut self, client: ClientId) {
+        // The number is used up by the reservation alone, as by a failed submission to HTCondor; a crash before the
+        // submission may hand it out again, when nobody has seen a job of it.
+        let cluster = self.next_cluster;
+        self.next_cluster += 1;
+        self.reserved.insert(cluster);
+        self.answer(client, Reply::Reserved { cluster });
+    }
+
+    pub(super) fn submit(
+        &mut self,
+        now: Timestamp,
+        client: ClientId,
+        caller: &Caller,
+        request: Submit,
+        rows: Vec<Vec<u8>>,
+        blobs: Vec<BlobIn>,
+    ) {
+        if self.stopping {
+            return self.refuse(client, Refusal::Draining, "alien_work_queue is stopping and takes no new jobs");
+        }
+        if let Some(reason) = &self.store_failed {
+            let message = format!("the journal cannot be written: {reason}");
+            return self.refuse(client, Refusal::Storage, message);
+        }
+        if let Err((code, message)) = self.check(caller, &request, &rows, &blobs) {
+            return self.refuse(client, code, message);
+        }
+        let mut clusters = Vec::with_capacity(request.clusters.len());
+        for (cluster, rows) in request.clusters.into_iter().zip(rows) {
+            let number = cluster.number.unwrap_or(self.next_cluster);
+            self.reserved.remove(&number);
+            self.next_cluster = self.next_cluster.max(number + 1);
+            let mut ad = cluster.ad;
+            ad.push(("_AwqUmask".to_owned(), request.umask.to_string()));
+            clusters.push(SubmittedCluster {
+                cluster: number,
+                procs: cluster.procs,
+                first_proc: 0,
+                ad,
+                varying: cluster.varying,
+                rows,
+                executable: cluster.executable,
+                proxy: cluster.proxy,
+                token: cluster.token,
+            });
+        }
+        let accepted = clusters
+            .iter()
+            .map(|c| Accepted { cluster: c.cluster, first_proc: c.first_proc, procs: c.procs })
+            .collect();
+        let submitted = Submitted {
+            at_s: now.seconds(),
+            wall_s: now.seconds() + self.wall_offset_s,
+            uid: caller.uid,
+            gid: caller.gid,
+            owner: caller.name.clone(),
+            clusters,
+            blobs: blobs.iter().map(journal_blob).collect(),
+        };
+        let mut entering = submitted.clone();
+        for blob in &mut entering.blobs {
+            blob.inline = None;
+        }
+        let no = self.record(Record::Submitted(submitted));
+        self.when_stored(no, Then::Enter(Box::new(entering)));
+        self.when_stored(no, Then::AnswerLogged(client, Reply::Submitted { clusters: accepted, warnings: Vec::new() }));
+    }
+
+    /// Everything that can be wrong with a submission.
+    fn check(&self, caller: &Caller, request: &Submit, rows: &[Vec<u8>], blobs: &[BlobIn]) -> Result<(), (Refusal, String)> {
+        let malformed = |what: &str| Err((Refusal::Malformed, format!("the submission {what}")));
+        if request.clusters.is_empty() || rows.len() != request.clusters.len() {
+            return malformed("has no clusters or not as many proc tables as clusters");
+        }
+        let mut procs = 0_u64;
+        let mut next = self.next_cluster;
+        for (cluster, rows) in request.clusters.iter().zip(rows) {
+            procs += u64::from(cluster.procs);
+            if cluster.procs == 0 {
+                return malformed("has a cluster without jobs");
+            }
+            match cluster.number {
+                Some(number) if !self.reserved.contains(&number) => {
+                    return malformed(&format!("names cluster {number}, which was not reserved"));
+                }
+                Some(_) => {}
+                None => next += 1,
+            }
+            for index in [cluster.executable, cluster.proxy, cluster.token].into_iter().flatten() {
+                if usize::from(index) >= blobs.len() {
+                    return malformed("names a file that did not come along");
+                }
+            }
+            for (name, _) in &cluster.ad {
+                if name.to_ascii_lowercase().starts_with(crate::jobs::view::HIDDEN_PREFIX) && !OWN_HIDDEN.contains(&name.as_str()) {
+                    return malformed(&format!("has the attribute {name}: names beginning with _Awq are not free"));
+                }
+            }
+            if !rows_fit(rows, cluster.varying.len(), cluster.procs) {
+                return malformed("has a damaged table of procs");
+            }
+        }
+        let limit = |message: String| Err((Refusal::Limit, message));
+        if next >= CLUSTER_MAX {
+            return limit("all cluster numbers are used up".to_owned());
+        }
+        if procs > u64::from(self.config.procs_max) {
+            return limit(format!(
+                "Number of submitted jobs would exceed MAX_JOBS_PER_SUBMISSION ({})",
+                self.config.procs_max
+            ));
+        }
+        if let Some(owner) = self.table.find_owner(caller.uid) {
+            let totals = self.table.totals(Some(owner));
+            if totals.jobs + procs > self.config.owner_jobs_max {
+                return limit(format!("Number of submitted jobs would exceed MAX_JOBS_PER_OWNER ({})", self.config.owner_jobs_max));
+            }
+            if totals.held >= self.config.owner_held_max {
+                return limit(format!(
+                    "{} has {} held jobs, the limit is {}: release or remove some first (condor_q -hold)",
+                    caller.name, totals.held, self.config.owner_held_max
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The submission is on disk: its jobs exist, their logs hear of it, and they wait for workers.
+    pub(super) fn enter(&mut self, now: Timestamp, no: RecordNo, submitted: &Submitted) {
+        self.install(submitted);
+        for cluster in &submitted.clusters {
+            for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
+                let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };
+                self.log_submitted(now, no, slot);
+                if self.table.get(slot).status() == Status::Idle {
+                    self.make_ready(slot);
+                }
+            }
+        }
+    }
+
+    /// Puts the jobs of a submission into the table.
+    pub(super) fn install(&mut self, submitted: &Submitted) {
+        let owner = self.table.owner(submitted.uid, submitted.gid, &submitted.owner);
+        for cluster in &submitted.clusters {
+            let mut ad = SortedAd::new(&cluster.ad);
+            let uses = [("_AwqExecutable", cluster.executable), ("_AwqProxy", cluster.proxy), ("_AwqToken", cluster.token)];
+            for (name, index) in uses {
+                let Some(blob) = index.and_then(|at| submitted.blobs.get(usize::from(at))) else { continue };
+                let used = BlobUse { id: BlobId(blob.hash), size: blob.len, mode: blob.mode };
+                ad.insert(name, &used.to_text());
+                *self.blobs.entry(used.id).or_default() += cluster.procs;
+            }
+            let held_before = self.table.totals(Some(owner)).held;
+            let varying: Vec<String> = cluster.varying.iter().map(|name| name.to_ascii_lowercase()).collect();
+            let env = classad::Env { now_s: Some(submitted.wall_s), ..classad::Env::default() };
+            let new = NewCluster {
+                cluster: cluster.cluster,
+                procs: cluster.procs,
+                first_proc: cluster.first_proc,
+                ad,
+                varying: &varying,
+                rows: &cluster.rows,
+                owner,
+                at_s: submitted.at_s,
+                wall_s: submitted.wall_s,
+            };
+            let added = self.table.add_cluster(
+                new,
+                |name| WATCHED.binary_search(&name).is_ok(),
+                |ad, id| facts(&AdScope { ad, id }, &env),
+            );
+            assert!(added.is_some(), "the rows were checked before the record was written");
+            self.next_cluster = self.next_cluster.max(cluster.cluster + 1);
+            if self.table.totals(Some(owner)).held > held_before {
+                for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
+                    self.note_hold_at_submission(JobId::new(cluster.cluster, proc));
+                }
+            }
+            self.note_policies(cluster.cluster);
+        }
+    }
+
+    /// `hold = true`: code 15 and reason stand in the submitted ad; the queue must own them.
+    fn note_hold_at_submission(&mut self, job: JobId) {
+        let Some(slot) = self.table.find(job) else { return };
+        if self.table.get(slot).status() == Status::Held {
+            let view = self.view(slot, Timestamp(0));
+            let code = view.value("holdreasoncode").as_int().unwrap_or(15) as i32;
+            let reason = view.string("holdreason").unwrap_or_else(|| "submitted on hold at user's request".into());
+            let hold = crate::jobs::Hold { code, subcode: 0, reason: reason.into() };
+            self.table.get_mut(slot).story_mut().hold = Some(hold);
+        }
+    }
+}
+
+/// Hidden attributes that a client may set.
+const OWN_HIDDEN: [&str; 1] = ["_AwqRequested"];
+
+fn rows_fit(mut rows: &[u8], columns: usize, procs: u32) -> bool {
+    if columns == 0 {
+        return rows.is_empty();
+    }
+    for _ in 0..procs {
+        match unpack_row(rows, columns) {
+            Some((_, rest)) => rows = rest,
+            None => return false,
+        }
+    }
+    rows.is_empty()
+}
+
+fn journal_blob(blob: &BlobIn) -> Blob {
+    Blob { hash: blob.id.0, len: blob.size, mode: blob.mode, inline: blob.inline.as_ref().map(|bytes| bytes.to_vec()) }
+}
+
+/// A submitted ad before it is a job.
+struct AdScope<'a> {
+    ad: &'a SortedAd,
+    id: JobId,
+}
+
+impl Scope for AdScope<'_> {
+    fn lookup(&self, name: &str) -> Option<Cow<'_, Expr>> {
+        let text = self.ad.get(&name.to_ascii_lowercase())?;
+        let filled;
+        let text = if text.contains(['\u{1}', '\u{2}']) {
+            filled = text.replace('\u{1}', &self.id.cluster.to_string()).replace('\u{2}', &self.id.proc_.to_string());
+            &filled
+        } else {
+            text
+        };
+        classad::parse_expr(text).ok().map(Cow::Owned)
+    }
+}
+
+fn facts(scope: &AdScope<'_>, env: &classad::Env) -> Facts {
+    let value = |name: &str| match scope.lookup(name) {
+        Some(expr) => classad::eval(&expr, scope, None, env),
+        None => Value::Undefined,
+    };
+    let number = |name: &str| value(name).as_real().filter(|n| *n > 0.0).map(|n| n.ceil() as u64);
+    let requested = value("_awqrequested");
+    let requested = requested.as_str().unwrap_or_default();
+    let named = |resource: &str| requested.split(',').any(|word| word == resource);
+    let shape = Shape {
+        cores: number("requestcpus").unwrap_or(1).clamp(1, u32::MAX.into()) as u32,
+        gpus: number("requestgpus").unwrap_or(0).min(u32::MAX.into()) as u32,
+        memory_mb: if named("memory") { number("requestmemory").unwrap_or(0) } else { 0 },
+        disk_mb: if named("disk") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
+    };
+    let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+    Facts { shape, prio, on_hold: value("jobstatus").as_int() == Some(5) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watched_names_can_be_searched() {
+        assert!(WATCHED.windows(2).all(|w| w[0] < w[1]));
+    }
+}

@@ -1,0 +1,52 @@
+//! All timers in one table; a timer whose reason is gone is ignored when it fires.
+
+use std::collections::BTreeSet;
+
+use crate::ids::{AttemptId, LinkId, Timestamp};
+
+/// What shall happen later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A peer must have said hello.
+    Hello(LinkId),
+    /// Is the peer still there?
+    Check(LinkId),
+    /// A peer may get work again.
+    Quarantine(LinkId),
+    /// The kill of a task must be confirmed.
+    Confirm(AttemptId),
+    /// An undeliverable result has waited long enough at its worker.
+    Parked(AttemptId),
+    /// More matches than one turn allows.
+    Dispatch,
+    /// The next slice of jobs for the periodic policies.
+    Policies,
+    /// Remember how far the event logs are.
+    EventsUpto,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    due: BTreeSet<(Timestamp, Timer)>,
+}
+
+impl Timers {
+    /// Adds a timer.
+    pub(crate) fn set(&mut self, at: Timestamp, timer: Timer) {
+        self.due.insert((at, timer));
+    }
+
+    /// The first time at which something is due.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the first timer that is due.
+    pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Timer> {
+        match self.due.first() {
+            Some((at, _)) if *at <= now => self.due.pop_first().map(|(_, timer)| timer),
+            _ => None,
+        }
+    }
+}

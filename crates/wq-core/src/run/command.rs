@@ -1,0 +1,235 @@
+//! The command line of a task (decisions D23, D27).
+
+use super::files::{JobFiles, Stream, TransferMode};
+use super::words::shell_quote;
+
+/// Names in the sandbox, chosen so that they collide with no file of the job's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxNames {
+    /// The executable, `agent.sh`.
+    pub executable: String,
+    /// The job wrapper, `wrapper.sh`.
+    pub wrapper: String,
+    /// stdout, `log`.
+    pub stdout: String,
+    /// stderr when it is apart, `err`.
+    pub stderr: String,
+    /// stdin.
+    pub stdin: String,
+    /// X.509 proxy.
+    pub proxy: String,
+    /// Bearer token.
+    pub token: String,
+    /// Folder that collects all new files.
+    pub collected: String,
+    /// Its time tells which inputs the job has changed.
+    pub marker: String,
+}
+
+/// Prefix of names that are ours.
+const OURS: &str = ".awq-";
+
+impl SandboxNames {
+    /// The original's names, with a prefix where the job has a file of that name.
+    pub fn for_job(files: &JobFiles) -> SandboxNames {
+        let free = |name: &str| {
+            if files.top_names().any(|taken| taken == name) { format!("{OURS}{name}") } else { name.to_owned() }
+        };
+        SandboxNames {
+            executable: free("agent.sh"),
+            wrapper: free("wrapper.sh"),
+            stdout: free("log"),
+            stderr: free("err"),
+            stdin: format!("{OURS}stdin"),
+            proxy: format!("{OURS}proxy"),
+            token: format!("{OURS}token"),
+            collected: format!("{OURS}out"),
+            marker: format!("{OURS}start"),
+        }
+    }
+}
+
+/// What the shell's redirection of a stream names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamName {
+    /// `/dev/null`.
+    Null,
+    /// A file of its own.
+    Own,
+    /// stderr goes where stdout goes.
+    Shared,
+}
+
+/// The line and what it redirects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// For `sh -c`.
+    pub text: String,
+    /// stdout.
+    pub stdout: StreamName,
+    /// stderr.
+    pub stderr: StreamName,
+}
+
+impl CommandLine {
+    /// Builds the line.
+    pub fn build(files: &JobFiles, names: &SandboxNames, with_wrapper: bool) -> CommandLine {
+        let stdout = if files.stdout == Stream::Null { StreamName::Null } else { StreamName::Own };
+        let stderr = match &files.stderr {
+            Stream::Null => StreamName::Null,
+            same if *same == files.stdout => StreamName::Shared,
+            Stream::File(_) => StreamName::Own,
+        };
+        let mut text = String::from("export _CONDOR_SCRATCH_DIR=\"$PWD\"; ");
+        if files.proxy.is_some() {
+            text.push_str(&format!("export X509_USER_PROXY=\"$PWD/{}\"; ", names.proxy));
+        }
+        if files.token.is_some() {
+            text.push_str(&format!("export BEARER_TOKEN_FILE=\"$PWD/{}\"; ", names.token));
+        }
+        // With a shared file system the job runs in its own folder, and only its streams go to the sandbox.
+        let shared = files.mode == TransferMode::No;
+        let place = |name: &str| if shared { format!("\"$D/{name}\"") } else { name.to_owned() };
+        if shared {
+            text.push_str(&format!("D=\"$PWD\"; cd {} || exit 1; ", shell_quote(&files.iwd)));
+        }
+        if files.everything {
+            text.push_str(&format!(": > {}; ", names.marker));
+        }
+        if with_wrapper {
+            text.push_str(&if shared { format!("\"$D/{}\" ", names.wrapper) } else { format!("./{} ", names.wrapper) });
+        }
+        match files.executable {
+            Some(_) => text.push_str(&format!("./{}", names.executable)),
+            None => text.push_str(&shell_quote(&files.cmd)),
+        }
+        for word in &files.arguments {
+            text.push(' ');
+            text.push_str(&shell_quote(word));
+        }
+        if files.stdin.is_some() {
+            text.push_str(&format!(" < {}", names.stdin));
+        }
+        match stdout {
+            StreamName::Null => text.push_str(" > /dev/null"),
+            _ => text.push_str(&format!(" > {}", place(&names.stdout))),
+        }
+        match stderr {
+            StreamName::Null => text.push_str(" 2> /dev/null"),
+            StreamName::Shared => text.push_str(" 2>&1"),
+            StreamName::Own => text.push_str(&format!(" 2> {}", place(&names.stderr))),
+        }
+        if files.everything {
+            text.push_str(&collect(files, names));
+        } else {
+            text.push_str("; exit $?");
+        }
+        CommandLine { text, stdout, stderr }
+    }
+
+    /// What the shell names when it cannot start the program.
+    pub fn program(files: &JobFiles, names: &SandboxNames) -> String {
+        match files.executable {
+            Some(_) => format!("./{}", names.executable),
+            None => files.cmd.clone(),
+        }
+    }
+}
+
+/// Moves every new or changed file of the sandbox's top into one folder, which is fetched as a whole.
+///
+/// A file that was sent counts only when it is newer than the marker; everything else in the top is the job's.
+fn collect(files: &JobFiles, names: &SandboxNames) -> String {
+    let mut sent: Vec<&str> = files.inputs.iter().map(|i| i.sandbox.as_str()).filter(|name| !name.is_empty()).collect();
+    sent.sort_unstable();
+    let ours = [&names.executable, &names.wrapper, &names.stdout, &names.stderr];
+    let mut cases = String::new();
+    for name in ours {
+        cases.push_str(&format!("{}) continue;; ", shell_quote(name)));
+    }
+    // `cctools-temp-*` is the worker's own; names of ours all begin with the prefix.
+    cases.push_str(&format!("{OURS}*|cctools-temp-*) continue;; "));
+    for name in sent.into_iter().filter(|name| !name.contains('/')) {
+        cases.push_str(&format!("{}) [ \"$f\" -nt {} ] || continue;; ", shell_quote(name), names.marker));
+    }
+    format!(
+        "; s=$?; mkdir {dir}; for f in * .[!.]*; do [ -f \"$f\" ] || continue; case \"$f\" in {cases}esac; \
+         mv -- \"$f\" {dir}/; done; exit $s",
+        dir = names.collected,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::BlobId;
+    use crate::run::files::BlobUse;
+
+    fn files() -> JobFiles {
+        let blob = BlobUse { id: BlobId([1; 32]), size: 17, mode: 0o755 };
+        JobFiles {
+            iwd: "/home/u".into(),
+            cmd: "/home/u/agent.startup".into(),
+            executable: Some(blob),
+            proxy: None,
+            token: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            mode: TransferMode::IfNeeded,
+            stdin: None,
+            stdout: Stream::File("/home/u/o".into()),
+            stderr: Stream::File("/home/u/o".into()),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            remaps: Vec::new(),
+            everything: false,
+            output_mode: 0o644,
+            max_input_mb: None,
+            max_output_mb: None,
+        }
+    }
+
+    fn line(files: &JobFiles, wrapper: bool) -> String {
+        CommandLine::build(files, &SandboxNames::for_job(files), wrapper).text
+    }
+
+    const HEAD: &str = "export _CONDOR_SCRATCH_DIR=\"$PWD\"; ";
+
+    #[test]
+    fn the_originals_line() {
+        assert_eq!(line(&files(), false), format!("{HEAD}./agent.sh > log 2>&1; exit $?"));
+        assert_eq!(line(&files(), true), format!("{HEAD}./wrapper.sh ./agent.sh > log 2>&1; exit $?"));
+    }
+
+    #[test]
+    fn arguments_streams_and_names() {
+        let mut f = files();
+        f.arguments = vec!["a b".into(), "it's".into()];
+        f.stderr = Stream::File("/home/u/e".into());
+        f.stdin = Some("/home/u/in".into());
+        f.outputs = vec![("log".into(), "/home/u/log".into())];
+        assert_eq!(line(&f, false), format!("{HEAD}./agent.sh 'a b' 'it'\\''s' < .awq-stdin > .awq-log 2> err; exit $?"));
+        f.stdout = Stream::Null;
+        f.stderr = Stream::Null;
+        f.stdin = None;
+        f.executable = None;
+        assert_eq!(
+            line(&f, false),
+            format!("{HEAD}'/home/u/agent.startup' 'a b' 'it'\\''s' > /dev/null 2> /dev/null; exit $?")
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_named_by_its_full_path_and_no_transfer_runs_in_the_own_folder() {
+        let mut f = files();
+        f.proxy = f.executable;
+        assert!(line(&f, false).starts_with(&format!("{HEAD}export X509_USER_PROXY=\"$PWD/.awq-proxy\"; ")));
+        f.proxy = None;
+        f.executable = None;
+        f.mode = TransferMode::No;
+        assert_eq!(
+            line(&f, false),
+            format!("{HEAD}D=\"$PWD\"; cd '/home/u' || exit 1; '/home/u/agent.startup' > \"$D/log\" 2>&1; exit $?")
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! Running a job: what is sent, what it leaves behind, how its end is read.
+
+mod attempt;
+mod command;
+mod exit;
+mod files;
+pub(crate) mod words;
+
+pub use attempt::{Attempt, Output, OutputKind, State, Verdict};
+pub use command::{CommandLine, SandboxNames, StreamName};
+pub use exit::{exit_of, start_failure};
+pub use files::{BlobUse, JobFiles, Stream, TransferMode};

@@ -1,0 +1,9 @@
+//! The peers: workers and foremen, what they have and what is booked on them.
+
+mod index;
+mod peer;
+mod shape;
+
+pub use index::FreeIndex;
+pub use peer::{Expect, Peer, Peers, Phase};
+pub use shape::{Amount, Shape};

@@ -1,0 +1,303 @@
+//! One worker or foreman as the core knows it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use wq_proto::{Protocol, ResourceKind, TaskId};
+
+use super::index::FreeIndex;
+use super::shape::{Amount, Shape};
+use crate::ids::{AttemptId, LinkId, Timestamp};
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing said yet, or only half of the greeting.
+    Greeting,
+    /// Its resources are known: work may be sent.
+    Ready,
+    /// We hang up; nothing it says counts any more.
+    Closing,
+}
+
+/// Which answer comes next: peers answer in the order of our requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// To `send_results`.
+    Results,
+    /// To `get` of this output.
+    Output {
+        /// Whose.
+        attempt: AttemptId,
+        /// Which.
+        output: u16,
+    },
+}
+
+/// Three refusals of one shape in a row: not sent there until its resources change (decision D40).
+const FORSAKEN_MAX: u32 = 3;
+
+/// A worker or foreman.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its connection.
+    pub link: LinkId,
+    /// `ip:port`.
+    pub address: Box<str>,
+    /// How far it is.
+    pub phase: Phase,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Foremen have workers of their own.
+    pub foreman: bool,
+    /// What it calls its host.
+    pub host: Box<str>,
+    /// What it has in all.
+    pub total: Amount,
+    /// The most that one job can have: for a foreman its biggest worker.
+    pub largest: Amount,
+    /// The same while a block of `resource` lines is read.
+    staged: Option<Box<(Amount, Amount)>>,
+    /// What is booked.
+    pub used: Amount,
+    /// Tasks by their number on this link.
+    pub tasks: BTreeMap<TaskId, AttemptId>,
+    next_task: u32,
+    /// Attempts whose files are being looked up.
+    pub preparing: BTreeSet<AttemptId>,
+    /// Answers still to come.
+    pub expects: VecDeque<Expect>,
+    /// `available_results` came while a collection was under way.
+    pub more_results: bool,
+    /// Whose body is being read.
+    pub body_of: Option<Expect>,
+    /// The attempt of the `result` line whose text is being read.
+    pub result_of: Option<AttemptId>,
+    /// Attempts whose `kill` waits for the `alive` behind it, one entry for each `check` under way.
+    pub checks: VecDeque<Vec<AttemptId>>,
+    /// The oldest unanswered `check`.
+    pub checked_at: Option<Timestamp>,
+    /// Last time anything was heard.
+    pub heard_at: Timestamp,
+    /// It said that it is leaving.
+    pub leaving: bool,
+    /// Shapes it gave back, and how often in a row.
+    forsaken: Vec<(Shape, u32)>,
+    /// Failures in a row that were the worker's (decision D41).
+    pub failures: u32,
+    /// Nothing is sent before this.
+    pub quarantined_until: Option<Timestamp>,
+}
+
+impl Peer {
+    /// Fresh from the listener.
+    pub fn new(link: LinkId, address: &str, now: Timestamp) -> Peer {
+        Peer {
+            link,
+            address: address.into(),
+            phase: Phase::Greeting,
+            protocol: Protocol::V9,
+            foreman: false,
+            host: "".into(),
+            total: Amount::default(),
+            largest: Amount::default(),
+            staged: None,
+            used: Amount::default(),
+            tasks: BTreeMap::new(),
+            next_task: 1,
+            preparing: BTreeSet::new(),
+            expects: VecDeque::new(),
+            more_results: false,
+            body_of: None,
+            result_of: None,
+            checks: VecDeque::new(),
+            checked_at: None,
+            heard_at: now,
+            leaving: false,
+            forsaken: Vec::new(),
+            failures: 0,
+            quarantined_until: None,
+        }
+    }
+
+    /// Takes one `resource` line of a block.
+    pub fn stage(&mut self, kind: &ResourceKind, total: u64, largest: u64) {
+        let (total, largest) = (total.min(1 << 50), largest.min(1 << 50));
+        let (all, most) = &mut **self.staged.get_or_insert_default();
+        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        match kind {
+            ResourceKind::Cores => (all.cores, most.cores) = (narrow(total), narrow(largest)),
+            ResourceKind::Gpus => (all.gpus, most.gpus) = (narrow(total), narrow(largest)),
+            ResourceKind::Memory => (all.memory_mb, most.memory_mb) = (total, largest),
+            ResourceKind::Disk => (all.disk_mb, most.disk_mb) = (total, largest),
+            _ => {}
+        }
+    }
+
+    /// The block is complete. True if anything changed.
+    pub fn commit_resources(&mut self) -> bool {
+        let Some(staged) = self.staged.take() else { return false };
+        let (total, largest) = *staged;
+        let changed = (total, largest) != (self.total, self.largest);
+        (self.total, self.largest) = (total, largest);
+        if changed {
+            self.forsaken.clear();
+        }
+        changed
+    }
+
+    /// What is free, or `None` if nothing may be sent now.
+    pub fn free(&self) -> Option<Amount> {
+        // Foremen of protocol 11 lose every input file (wire spec 4.6); they get no work.
+        let broken = self.foreman && self.protocol.dialect().foremen_broken;
+        if self.phase != Phase::Ready || self.leaving || broken || self.quarantined_until.is_some() {
+            return None;
+        }
+        let mut free = self.total.less(self.used);
+        if self.foreman {
+            // Its disk total is its own disk, not the sum over its workers: only LARGEST limits.
+            free.disk_mb = self.largest.disk_mb;
+        }
+        Some(free)
+    }
+
+    /// Whether a job of this shape can go there now.
+    pub fn fits(&self, shape: Shape) -> bool {
+        self.free().is_some_and(|free| free.holds(shape))
+            && self.largest.holds(shape)
+            && !self.forsaken.iter().any(|(known, times)| *known == shape && *times >= FORSAKEN_MAX)
+    }
+
+    /// Whether it could ever hold the shape.
+    pub fn could_hold(&self, shape: Shape) -> bool {
+        self.phase == Phase::Ready && self.total.holds(shape) && self.largest.holds(shape)
+    }
+
+    /// It gave a task of this shape back.
+    pub fn forsook(&mut self, shape: Shape) {
+        match self.forsaken.iter_mut().find(|(known, _)| *known == shape) {
+            Some((_, times)) => *times += 1,
+            None => self.forsaken.push((shape, 1)),
+        }
+    }
+
+    /// It ran a task of this shape.
+    pub fn accepted(&mut self, shape: Shape) {
+        self.forsaken.retain(|(known, _)| *known != shape);
+        self.failures = 0;
+    }
+
+    /// A number for the next task, unused on this link.
+    pub fn next_task(&mut self) -> TaskId {
+        loop {
+            let id = TaskId(self.next_task);
+            self.next_task = if self.next_task >= TaskId::MAX.0 { 1 } else { self.next_task + 1 };
+            if !self.tasks.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub struct Peers {
+    slots: Vec<Option<Box<Peer>>>,
+    index: FreeIndex,
+    ready: usize,
+}
+
+impl Peers {
+    /// Adds a connection.
+    pub fn add(&mut self, peer: Peer) {
+        let at = peer.link.slot as usize;
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
+        }
+        assert!(self.slots[at].is_none(), "link slot {at} is taken");
+        self.slots[at] = Some(Box::new(peer));
+    }
+
+    /// The peer of a link that still stands.
+    pub fn get(&self, link: LinkId) -> Option<&Peer> {
+        self.slots.get(link.slot as usize)?.as_deref().filter(|peer| peer.link == link)
+    }
+
+    /// The same, to write. Call [`Peers::changed`] when what is free may have changed.
+    pub fn get_mut(&mut self, link: LinkId) -> Option<&mut Peer> {
+        self.slots.get_mut(link.slot as usize)?.as_deref_mut().filter(|peer| peer.link == link)
+    }
+
+    /// Brings the index up to date with the peer.
+    pub fn changed(&mut self, link: LinkId) {
+        let free = self.get(link).and_then(Peer::free);
+        self.index.set(link.slot, free);
+    }
+
+    /// Removes a connection.
+    pub fn remove(&mut self, link: LinkId) -> Option<Peer> {
+        self.get(link)?;
+        let peer = self.slots[link.slot as usize].take().expect("just seen");
+        if peer.phase == Phase::Ready {
+            self.ready -= 1;
+        }
+        self.index.set(link.slot, None);
+        Some(*peer)
+    }
+
+    /// The greeting is complete.
+    pub fn make_ready(&mut self, link: LinkId) {
+        if let Some(peer) = self.get_mut(link)
+            && peer.phase == Phase::Greeting
+        {
+            peer.phase = Phase::Ready;
+            self.ready += 1;
+        }
+    }
+
+    /// Nothing more is sent or heard.
+    pub fn make_closing(&mut self, link: LinkId) {
+        if let Some(peer) = self.get_mut(link) {
+            let was_ready = peer.phase == Phase::Ready;
+            peer.phase = Phase::Closing;
+            if was_ready {
+                self.ready -= 1;
+            }
+            self.changed(link);
+        }
+    }
+
+    /// A peer with room for the shape.
+    pub fn find(&self, shape: Shape) -> Option<LinkId> {
+        let slot = self.index.find(shape, |slot| self.at(slot).is_some_and(|peer| peer.fits(shape)))?;
+        self.at(slot).map(|peer| peer.link)
+    }
+
+    /// Peers whose greeting is complete.
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// All peers, by slot.
+    pub fn iter(&self) -> impl Iterator<Item = &Peer> {
+        self.slots.iter().flatten().map(|peer| &**peer)
+    }
+
+    fn at(&self, slot: u32) -> Option<&Peer> {
+        self.slots.get(slot as usize)?.as_deref()
+    }
+
+    /// Cross-checks the index and the bookings.
+    pub fn check_invariants(&self, shape_of: impl Fn(AttemptId) -> Option<Shape>) {
+        self.index.check_invariants(|slot| self.at(slot).and_then(Peer::free));
+        assert_eq!(self.ready, self.iter().filter(|p| p.phase == Phase::Ready).count());
+        for peer in self.iter() {
+            let mut used = Amount::default();
+            for attempt in peer.tasks.values().chain(&peer.preparing) {
+                if let Some(shape) = shape_of(*attempt) {
+                    used.add(shape);
+                }
+            }
+            assert_eq!(used, peer.used, "bookings on link {:?}", peer.link);
+        }
+    }
+}
