@@ -14,6 +14,7 @@ mod job_id;
 pub mod powercut;
 mod record;
 mod replay;
+mod salvage;
 mod segment;
 mod storage;
 mod walk;
@@ -28,6 +29,7 @@ pub use record::{
     LostReason, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
 };
 pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
+pub use salvage::{Loss, Salvaged, salvage};
 pub use segment::{JournalId, segment_name, segment_number};
 pub use storage::Storage;
 pub use writer::{Batch, ROTATE_AT, Segment, Step, Writer};

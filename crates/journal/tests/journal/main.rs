@@ -1,8 +1,10 @@
 //! The journal as its users see it: what is written comes back, what was promised survives, damage is named.
 
 mod checkpoint;
+mod compat;
 mod damage;
 mod full_disk;
 mod power_cut;
 mod records;
 mod round_trip;
+mod salvage;
