@@ -451,7 +451,7 @@ fn long(verb: Verb, group: &Group, acted: &Acted, superuser: bool, world: &World
 }
 
 fn unanswered(world: &World, error: &ClientError) -> Outcome {
-    master::down(world, error, &format!("{}: CEDAR:6001:Failed to connect to ADDRESS\n", world.program))
+    master::down(world, error, &format!("{}: CEDAR:6001:Failed to connect to @ADDRESS@\n", world.program))
 }
 
 #[cfg(test)]

@@ -99,7 +99,8 @@ impl Columns {
         for word in words {
             let wanted = Wanted::new(word);
             self.unreadable |= wanted.expr.is_none();
-            self.columns.push(Column::Auto { text: word.clone(), wanted, style, label: has('l') });
+            // Headings take the place of labels.
+            self.columns.push(Column::Auto { text: word.clone(), wanted, style, label: has('l') && !has('h') });
         }
         !words.is_empty()
     }
@@ -328,6 +329,7 @@ mod tests {
         check("lng", "ClusterId Owner", "\nClusterId = 3\nOwner = alice\n\nClusterId = 12\nOwner = alice\n");
         check("V", "Owner Num E", "\"alice\" 3.5 2\n\"alice\" 3.5 2\n");
         check("r", "Owner E NoSuch", "\"alice\" 1 + B undefined\n\"alice\" 1 + B undefined\n");
+        check("lrh", "Num", "Num\n3.5\n3.5\n");
         check("lr", "E", "E = 1 + B\nE = 1 + B\n");
     }
 

@@ -52,7 +52,7 @@ pub fn ping(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outco
     }
     let answer = match master::ask(world, &Request::Ping) {
         Ok(answer) => answer,
-        Err(error) => return master::down(world, &error, "condor_ping: CEDAR:6001:Failed to connect to ADDRESS\n"),
+        Err(error) => return master::down(world, &error, "condor_ping: CEDAR:6001:Failed to connect to @ADDRESS@\n"),
     };
     let site = answer.site;
     let line = |level: &String| {

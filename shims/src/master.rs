@@ -36,7 +36,7 @@ pub fn sentence(code: Refusal, message: &str, speaks: Option<u16>) -> String {
 /// A person at a screen gets one more line that says what was really tried.
 pub fn down(world: &World, error: &ClientError, in_their_words: &str) -> Outcome {
     let mut outcome = match error {
-        ClientError::Down { .. } => Outcome::failure(in_their_words.replace("ADDRESS", NO_ADDRESS)),
+        ClientError::Down { .. } => Outcome::failure(in_their_words.replace("@ADDRESS@", NO_ADDRESS)),
         other => return Outcome::failure(format!("{}: {other}\n", world.program)),
     };
     if world.errors_are_read {

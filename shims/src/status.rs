@@ -86,7 +86,7 @@ const TABLE: &[Entry<Key>] = &[
 ];
 
 const USAGE: &str = include_str!("usage/condor_status.txt");
-const DOWN: &str = "Error: communication error\nCEDAR:6001:Failed to connect to ADDRESS\n";
+const DOWN: &str = "Error: communication error\nCEDAR:6001:Failed to connect to @ADDRESS@\n";
 
 #[derive(Debug, Default)]
 struct Wish {
@@ -214,7 +214,7 @@ fn table(ads: &[Job], env: &Env) -> String {
     }
     let [running, idle, held] = sums;
     out.push_str(&format!("\n{:>32}{:>19}{:>19}\n", "TotalRunningJobs", "TotalIdleJobs", "TotalHeldJobs"));
-    out.push_str(&format!("\n{:14}\n{:>14}{running:>18}{idle:>19}{held:>19}\n\n", "", "Total"));
+    out.push_str(&format!("\n{:14}\n{:>14}{running:>18}{idle:>19}{held:>19}\n", "", "Total"));
     out
 }
 

@@ -189,8 +189,8 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
         match key {
             Key::Wide => {
                 wish.wide = true;
-                // As recorded: the last two columns of the width given stay empty.
-                wish.cut_at = colon.parse().ok().map(|width: usize| width.saturating_sub(2));
+                // As recorded: the last column of the width given stays empty.
+                wish.cut_at = colon.parse().ok().map(|width: usize| width.saturating_sub(1));
             }
             Key::Long => match AdForm::named(colon) {
                 Some(form) => ads = Some(form),

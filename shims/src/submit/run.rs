@@ -142,8 +142,7 @@ fn submit(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<Outcome,
     if let Some(dry_run) = &order.dry_run {
         let text = text(order, stdin, world)?;
         let system = System::new(world, stdin);
-        let submission =
-            submit_lang::submit(&text, &options(order, ClusterText::Number(1)), &system).map_err(Failure::Text)?;
+        let submission = ads(order, &text, &options(order, ClusterText::Number(1)), &system)?;
         return write_dry_run(order, dry_run, &submission, world);
     }
     let mut line = Line::open(world, order.name.as_deref())?;
@@ -235,14 +234,25 @@ fn expand(
         submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
         (wanted.spool, wanted.remote) = (false, false);
     }
-    let submission = submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
+    let submission = ads(order, text, &wanted, system)?;
     if !submission.needs_cluster_number {
         return Ok((submission, None));
     }
     let number = line.reserve_cluster()?;
     wanted.cluster = ClusterText::Number(number);
-    let submission = submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
+    let submission = ads(order, text, &wanted, system)?;
     Ok((submission, Some(number)))
+}
+
+/// The ads of a text. Only jobs of a file name it.
+fn ads(order: &Order, text: &str, options: &Options, system: &System<'_>) -> Result<Submission, Failure> {
+    let mut submission = submit_lang::submit(text, options, system).map_err(Failure::Text)?;
+    if !matches!(order.source(), Source::File(_)) {
+        for cluster in &mut submission.clusters {
+            cluster.ad.retain(|(name, _)| name != "JobSubmitFile");
+        }
+    }
+    Ok(submission)
 }
 
 /// Some job reads files that `-spool` would copy now.

@@ -1,0 +1,1 @@
+//! Masters that refuse, break off or are not there.

@@ -1,0 +1,14 @@
+//! The condor programs against a scripted master.
+//!
+//! `master` is a thread that serves the control protocol with a fixed queue; `bench` runs the programs within this
+//! process. `clients` has what the AliEn and JAliEn computing elements run, to the byte; `sessions` replays sessions
+//! recorded from HTCondor; `faults` is about masters that refuse, break off or are not there.
+
+mod bench;
+mod clients;
+mod faults;
+mod master;
+mod sessions;
+mod shell;
+mod snapshots;
+mod submissions;

@@ -1,0 +1,165 @@
+//! The queues of the recorded sessions, made from the ads that `condor_q -long` showed in them.
+//!
+//! Where a session shows no whole ad of a job, its ad is that of a recorded job with the attributes changed in which
+//! the tables of the session show that it differs.
+
+use classad::{ClassAd, parse_expr};
+
+use crate::sessions::Record;
+
+/// The ads in a recorded `condor_q -long`.
+pub(crate) fn ads(records: &[Record], name: &str) -> Vec<ClassAd> {
+    let record = records.iter().find(|record| record.name == name).unwrap();
+    let ads = record.stdout.split("\n\n").filter(|text| !text.trim().is_empty());
+    ads.map(|text| ClassAd::from_old_text(text).unwrap()).collect()
+}
+
+/// A copy with attributes set (`Name = expression`) or removed (`!Name`).
+fn changed(ad: &ClassAd, changes: &[&str]) -> ClassAd {
+    let mut ad = ad.clone();
+    for change in changes {
+        match change.strip_prefix('!') {
+            Some(name) => drop(ad.remove(name)),
+            None => {
+                let (name, text) = change.split_once('=').unwrap();
+                ad.insert(name.trim(), parse_expr(text).unwrap());
+            }
+        }
+    }
+    ad
+}
+
+/// Procs 0 to `count` - 1 of a cluster.
+fn procs(queue: &mut Vec<ClassAd>, ad: &ClassAd, cluster: u32, count: u32, changes: &[&str]) {
+    for proc in 0..count {
+        let mut ad = changed(ad, changes);
+        ad.insert("ClusterId", i64::from(cluster));
+        ad.insert("ProcId", i64::from(proc));
+        ad.insert("TotalSubmitProcs", i64::from(count));
+        queue.push(ad);
+    }
+}
+
+/// `cli.jsonl` from record `q` on: 26 jobs of alice and 2 of bob.
+pub(crate) fn main_session(records: &[Record]) -> Vec<ClassAd> {
+    let running = &ads(records, "q-long")[0];
+    let held = ads(records, "q-long-2");
+    let bare = changed(&held[0], &["Cmd = \"/bin/sleep\"", "Arguments = \"\"", "!Foo", "!Num"]);
+    let one = ["!Arguments", "Args = \"1\""];
+    let mut queue = Vec::new();
+    procs(&mut queue, running, 1, 3, &[]);
+    for (proc, ad) in queue.iter_mut().enumerate() {
+        *ad = changed(ad, &[&format!("RemoteHost = \"slot{}@submit.example.org\"", proc + 1)]);
+    }
+    let unmatched = format!("Requirements = (HasNothing =?= true) && {}", bare.get("Requirements").unwrap());
+    let idle = ["!HoldReason", "!HoldReasonCode", "JobStatus = 1", "JobPrio = 5", "JobBatchName = \"mybatch\""];
+    let idle = changed(&changed(&bare, &idle), &["!Arguments", "Args = \"20\"", &unmatched]);
+    procs(&mut queue, &idle, 2, 2, &[]);
+    queue.extend(held);
+    let done = ["!HoldReason", "!HoldReasonCode", "JobStatus = 4", "Cmd = \"/bin/true\"", "LeaveJobInQueue = true"];
+    procs(&mut queue, &bare, 4, 1, &done);
+    for cluster in [5, 7, 8, 9] {
+        procs(&mut queue, &bare, cluster, 2, &[]);
+    }
+    procs(&mut queue, &bare, 10, 2, &one);
+    procs(&mut queue, &bare, 11, 1, &one);
+    procs(&mut queue, &bare, 12, 2, &["JobBatchName = \"my name\""]);
+    procs(&mut queue, &bare, 13, 2, &[]);
+    procs(&mut queue, &bare, 17, 2, &[]);
+    procs(&mut queue, &bare, 18, 1, &[]);
+    procs(&mut queue, &bare, 19, 2, &["Owner = \"bob\"", "User = \"bob@example.org\""]);
+    queue
+}
+
+/// `cli.jsonl` at record `q-no-schedd`: three removed jobs that have not left yet.
+pub(crate) fn end_of_main_session(records: &[Record]) -> Vec<ClassAd> {
+    let mut queue = Vec::new();
+    let removed = changed(&ads(records, "q-long-2")[0], &["JobStatus = 3"]);
+    procs(&mut queue, &removed, 4, 1, &[]);
+    procs(&mut queue, &removed, 21, 2, &[]);
+    queue
+}
+
+/// `cli_extra.jsonl` before the record of that name; `None` where the queue is what the commands made of it.
+pub(crate) fn extra_session(records: &[Record], before: &str) -> Option<Vec<ClassAd>> {
+    let running = &ads(records, "q-mixed-long")[0];
+    let held = changed(
+        running,
+        &[
+            "JobStatus = 5",
+            "!RemoteHost",
+            "!ShadowBday",
+            "!JobBatchName",
+            "!JobCurrentStartDate",
+            "HoldReasonCode = 15",
+        ],
+    );
+    let held = changed(&held, &["Cmd = \"/bin/sleep\"", "!Arguments", "Args = \"500\"", "QDate = 1795290760"]);
+    let mut queue = Vec::new();
+    procs(&mut queue, &held, 1, 1, &["JobStatus = 2"]);
+    procs(&mut queue, &held, 2, 1, &["JobStatus = 1"]);
+    for (cluster, attribute, items) in [(3, "I", &["a", "a", "b"][..]), (4, "J", &["a", "a", "b", "b"])] {
+        procs(&mut queue, &held, cluster, items.len() as u32, &[]);
+        let first = queue.len() - items.len();
+        for (ad, item) in queue[first..].iter_mut().zip(items) {
+            ad.insert(attribute, *item);
+        }
+    }
+    for (cluster, count) in [(5, 1), (6, 1), (8, 1), (9, 2), (10, 1)] {
+        procs(&mut queue, &held, cluster, count, &[]);
+    }
+    let long = "Args = \"500 a_very_long_argument_number_one another_long_argument_number_two and_a_third_one and_the_fourth\"";
+    procs(&mut queue, &held, 11, 1, &[long]);
+    let shared = "JobBatchName = \"shared batch\"";
+    let steps: &[(&str, usize)] = &[
+        ("q-blank-items", 0),
+        ("q-long-cmd", 0),
+        ("q-shared-batch", 2),
+        ("q-long-batch", 3),
+        ("q-desc", 4),
+        ("q-strings-long", 5),
+        ("q-allusers-other", 6),
+        ("q-mixed", 7),
+        ("rm-several-clusters", 7),
+    ];
+    let step = steps.iter().find(|(name, _)| *name == before)?.1;
+    if step >= 2 {
+        procs(&mut queue, &held, 12, 2, &[shared]);
+        procs(&mut queue, &held, 13, 2, &[shared]);
+    }
+    if step >= 3 {
+        let name = "JobBatchName = \"this is a rather long batch name of forty chars\"";
+        procs(&mut queue, &held, 14, 1, &[name]);
+    }
+    if step >= 4 {
+        procs(&mut queue, &held, 15, 1, &["JobDescription = \"my description\"", "JobPrio = -7"]);
+    }
+    if step >= 5 {
+        let strings = ads(records, "q-strings-long").remove(0);
+        let changes: Vec<String> = strings.iter().map(|(name, expr)| format!("{name} = {expr}")).collect();
+        procs(&mut queue, &held, 16, 1, &changes.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    if step == 6 {
+        queue[1] = changed(&queue[1], &["JobStatus = 2"]);
+    }
+    if step >= 7 {
+        // The spooled jobs are over and stay; all others are held.
+        for ad in &mut queue {
+            let cluster = ad.get("ClusterId").unwrap().to_string();
+            let status = if ["9", "10"].contains(&cluster.as_str()) { "JobStatus = 4" } else { "JobStatus = 5" };
+            *ad = changed(ad, &[status]);
+        }
+        for (proc, (slot, start)) in
+            [(2, 1_795_290_773), (4, 1_795_290_773), (3, 1_795_290_776)].into_iter().enumerate()
+        {
+            let mut ad = running.clone();
+            ad.insert("ProcId", proc as i64);
+            ad.insert("RemoteHost", format!("slot{slot}@submit.example.org"));
+            for name in ["ShadowBday", "JobStartDate", "JobCurrentStartDate", "EnteredCurrentStatus"] {
+                ad.insert(name, start);
+            }
+            queue.push(ad);
+        }
+    }
+    Some(queue)
+}

@@ -1,0 +1,1 @@
+//! What reaches the master from `condor_submit`.
