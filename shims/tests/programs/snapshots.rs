@@ -113,6 +113,7 @@ pub(crate) fn extra_session(records: &[Record], before: &str) -> Option<Vec<Clas
     let shared = "JobBatchName = \"shared batch\"";
     let steps: &[(&str, usize)] = &[
         ("q-blank-items", 0),
+        ("q-blank-items-file", 0),
         ("q-long-cmd", 0),
         ("q-shared-batch", 2),
         ("q-long-batch", 3),
