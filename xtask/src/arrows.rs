@@ -3,13 +3,13 @@
 //! The table is the truth about the structure; ARCHITECTURE.md explains it. A new arrow is the rarest kind of change.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::purity::impurities;
-use crate::rust_source::{test_modules, without_literals, without_tests};
+use crate::rust_source::{module_place, test_modules, without_literals, without_tests};
 use crate::workspace;
 
 /// What a package of the workspace may depend on (`[dependencies]` and `[build-dependencies]`).
@@ -113,15 +113,6 @@ fn impure_lines(root: &Path, name: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Path without extension of the module `name` declared in `file`.
-fn module_place(file: &Path, name: &str) -> PathBuf {
-    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    match stem {
-        "lib" | "main" | "mod" => file.with_file_name(name),
-        _ => file.with_extension("").join(name),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,12 +152,5 @@ mod tests {
             let rule = RULES.iter().find(|rule| rule.package == *name).unwrap();
             assert!(rule.foreign.is_some(), "{name} may use any foreign crate");
         }
-    }
-
-    #[test]
-    fn modules_are_found_where_rust_looks_for_them() {
-        assert_eq!(module_place(Path::new("lib.rs"), "tests"), Path::new("tests"));
-        assert_eq!(module_place(Path::new("eval/mod.rs"), "tests"), Path::new("eval/tests"));
-        assert_eq!(module_place(Path::new("eval.rs"), "tests"), Path::new("eval/tests"));
     }
 }

@@ -3,6 +3,8 @@
 //! Not a parser. It knows exactly what can hide a word (comments, strings, characters) and what ends an item; lines
 //! keep their numbers.
 
+use std::path::{Path, PathBuf};
+
 /// The source with the contents of comments, strings and character literals blanked out.
 pub(crate) fn without_literals(source: &str) -> String {
     let bytes = source.as_bytes();
@@ -68,6 +70,15 @@ pub(crate) fn test_modules(text: &str) -> Vec<String> {
             before.trim_end().ends_with("mod").then(|| name.to_owned())
         })
         .collect()
+}
+
+/// Path without extension of the module `name` declared in `file`.
+pub(crate) fn module_place(file: &Path, name: &str) -> PathBuf {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    match stem {
+        "lib" | "main" | "mod" => file.with_file_name(name),
+        _ => file.with_extension("").join(name),
+    }
 }
 
 /// Byte ranges of items for tests, attribute included.
@@ -240,6 +251,13 @@ mod tests {
         let text =
             "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\npub(crate) mod model;\n#[cfg(test)]\nmod inline {}\n";
         assert_eq!(test_modules(text), ["tests", "model"]);
+    }
+
+    #[test]
+    fn modules_are_found_where_rust_looks_for_them() {
+        assert_eq!(module_place(Path::new("lib.rs"), "tests"), Path::new("tests"));
+        assert_eq!(module_place(Path::new("eval/mod.rs"), "tests"), Path::new("eval/tests"));
+        assert_eq!(module_place(Path::new("eval.rs"), "tests"), Path::new("eval/tests"));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What no compiler looks at: files that grew too long, leftovers, traces of one machine, papers behind the code.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::rust_source::{only_tests, without_literals, without_tests};
+use crate::rust_source::{module_place, only_tests, test_modules, without_literals, without_tests};
 use crate::workspace;
 
 /// Past this many lines of code (tests not counted) a file holds a second idea.
@@ -32,12 +32,23 @@ const REGISTRIES: &[&str] = &[
     concat!("registry.npmjs", ".org"),
 ];
 
+/// Lists of numbered answers, promises and requirements, which the code cites.
+const LISTS: &[&str] = &["docs/decisions/answers.md", "docs/decisions/promises.md"];
+
 /// Everything that is not tidy.
 pub(crate) fn findings() -> Result<Vec<String>> {
     let root = workspace::root()?;
     let mut found = Vec::new();
     let mut tests = BTreeSet::new();
-    for file in workspace::files(&root)? {
+    let mut known = BTreeSet::new();
+    for list in LISTS {
+        let path = root.join(list);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        known.extend(numbers_listed(&text));
+    }
+    let files = workspace::files(&root)?;
+    let test_files = files_of_tests(&root, &files)?;
+    for file in files {
         if RECORDED.iter().any(|folder| file.starts_with(folder)) {
             continue;
         }
@@ -46,8 +57,10 @@ pub(crate) fn findings() -> Result<Vec<String>> {
         let Ok(text) = String::from_utf8(bytes) else { continue };
         found.extend(in_text(&file, &text));
         if file.extension().is_some_and(|extension| extension == "rs") {
-            found.extend(in_rust(&file, &text));
+            let is_test = test_files.contains(&file) || is_test_file(&file);
+            found.extend(in_rust(&file, &text, is_test));
             tests.extend(functions(&text));
+            found.extend(unknown_numbers(&file, &text, &known));
         }
     }
     for paper in PAPERS {
@@ -59,6 +72,19 @@ pub(crate) fn findings() -> Result<Vec<String>> {
         found.extend(in_paper(paper, &text, &|name| root.join(name).exists(), &tests));
     }
     Ok(found)
+}
+
+/// Files of modules that exist only for tests, whatever their name.
+fn files_of_tests(root: &Path, files: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    let is_rust = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "rs");
+    let mut modules = BTreeSet::new();
+    for file in files.iter().filter(is_rust) {
+        let path = root.join(file);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        modules.extend(test_modules(&without_literals(&text)).iter().map(|module| module_place(file, module)));
+    }
+    let is_below = |file: &&PathBuf| file.with_extension("").ancestors().any(|place| modules.contains(place));
+    Ok(files.iter().filter(is_rust).filter(is_below).cloned().collect())
 }
 
 /// Words that must stand in no text of ours.
@@ -81,11 +107,10 @@ fn in_text(file: &Path, text: &str) -> Vec<String> {
 }
 
 /// What must not be in Rust code.
-fn in_rust(file: &Path, source: &str) -> Vec<String> {
+fn in_rust(file: &Path, source: &str, is_test: bool) -> Vec<String> {
     let mut found = Vec::new();
     let name = file.display();
     let text = without_literals(source);
-    let is_test = is_test_file(file);
     let (code, tests) = if is_test { (String::new(), text) } else { (without_tests(&text), only_tests(&text)) };
     let length = code.lines().filter(|line| !line.trim().is_empty()).count();
     let lines = if is_test { 0 } else { source.lines().count() - blank_tail(&code) };
@@ -110,6 +135,41 @@ fn in_rust(file: &Path, source: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// Numbers that a list explains: an item begins `- **D17 …` or a row `| R-4 |`.
+fn numbers_listed(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("- **").or_else(|| line.strip_prefix("| ")))
+        .filter_map(|rest| numbers(rest.split(' ').next()?).pop())
+        .collect()
+}
+
+/// Numbers cited on lines that speak of a decision, promise or requirement, which no list has.
+fn unknown_numbers(file: &Path, source: &str, known: &BTreeSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, line) in source.lines().enumerate() {
+        if !["decision", "promise", "requirement"].iter().any(|word| line.contains(word)) {
+            continue;
+        }
+        for number in numbers(line).into_iter().filter(|number| !known.contains(number)) {
+            found.push(format!("{}:{}: {number} stands in none of {LISTS:?}", file.display(), at + 1));
+        }
+    }
+    found
+}
+
+/// Words such as `D17`, `P8` and `R-23`.
+fn numbers(text: &str) -> Vec<String> {
+    text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')))
+        // `D34-D40` is two of them.
+        .flat_map(|word| if word.starts_with("R-") { vec![word] } else { word.split('-').collect() })
+        .filter(|word| {
+            let digits = word.strip_prefix("R-").or_else(|| word.strip_prefix(['D', 'P'])).unwrap_or_default();
+            matches!(digits.len(), 1 | 2) && digits.chars().all(|c| c.is_ascii_digit())
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 /// References of a paper to files that do not exist, and to tests that no source has.
@@ -184,7 +244,7 @@ mod tests {
     use super::*;
 
     fn rust(source: &str) -> Vec<String> {
-        in_rust(Path::new("crates/x/src/a.rs"), source)
+        in_rust(Path::new("crates/x/src/a.rs"), source, false)
     }
 
     #[test]
@@ -221,8 +281,8 @@ mod tests {
     fn long_files_are_found_and_tests_do_not_count() {
         let code = format!("//! A.\n{}", "fn f() {}\n".repeat(700));
         assert_eq!(rust(&code), ["crates/x/src/a.rs: 701 lines without its tests: look for the second idea"]);
-        assert_eq!(in_rust(Path::new("crates/x/src/key_table.rs"), &code), [""; 0]);
-        assert_eq!(in_rust(Path::new("crates/x/tests/a.rs"), &code), [""; 0]);
+        assert_eq!(in_rust(Path::new("crates/x/src/key_table.rs"), &code, false), [""; 0]);
+        assert_eq!(in_rust(Path::new("crates/x/tests/a.rs"), &code, true), [""; 0]);
         let tests = format!("//! A.\nfn f() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(700));
         assert_eq!(rust(&tests), [""; 0]);
     }
@@ -235,7 +295,31 @@ mod tests {
         assert_eq!(lines, ["crates/x/src/a.rs:2", "crates/x/src/a.rs:3", "crates/x/src/a.rs:6", "crates/x/src/a.rs:7"]);
         assert_eq!(rust("//! A.\n// x.unwrap() here\nfn f() { g(\"todo!()\"); thread::sleep(d); }\n"), [""; 0]);
         assert_eq!(rust("fn f() {}\n").len(), 1);
-        assert_eq!(in_rust(Path::new("crates/x/src/a/tests.rs"), "use super::*;\n"), [""; 0]);
+        assert_eq!(in_rust(Path::new("crates/x/src/a/tests.rs"), "use super::*;\n", true), [""; 0]);
+    }
+
+    #[test]
+    fn modules_for_tests_are_tests_whatever_their_name() {
+        let folder = std::env::temp_dir().join(format!("xtask-tidy-{}", std::process::id()));
+        let files =
+            ["src/lib.rs", "src/bench.rs", "src/bench/a.rs", "src/benches2.rs", "src/note.md"].map(PathBuf::from);
+        for file in &files {
+            std::fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+            std::fs::write(folder.join(file), "#[cfg(test)]\nmod bench;\nmod benches2;\n").unwrap();
+        }
+        let found = files_of_tests(&folder, &files);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found.unwrap(), BTreeSet::from(["src/bench.rs", "src/bench/a.rs"].map(PathBuf::from)));
+    }
+
+    #[test]
+    fn cited_numbers_are_in_a_list() {
+        let known = BTreeSet::from_iter(numbers_listed("- **D1 Two folders.** x\n- **D34** y\n| R-3 | z |\nD9\n"));
+        assert_eq!(known, BTreeSet::from(["D1", "D34", "R-3"].map(str::to_owned)));
+        let source = format!("//! Outputs (requirement R-3, decisions D1, D34-D{}).\n// D{0}\nDecision<D{0}>\n", 36);
+        let found = unknown_numbers(Path::new("a.rs"), &source, &known);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("a.rs:1: D36 "), "{found:?}");
     }
 
     #[test]
