@@ -32,4 +32,4 @@ pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
 pub use salvage::{Loss, Salvaged, salvage};
 pub use segment::{JournalId, segment_name, segment_number};
 pub use storage::Storage;
-pub use writer::{Batch, ROTATE_AT, Segment, Step, Writer};
+pub use writer::{Batch, ROTATE_AT, Segment, Step, UNSYNCED_MAX, Writer};

@@ -20,6 +20,9 @@ use crate::storage::Storage;
 /// Length, in bytes, from which on a segment takes no further record.
 pub const ROTATE_AT: u64 = 64 * 1024 * 1024;
 
+/// So many records may wait for a sync; the next batch asks for one even if it holds only notes.
+pub const UNSYNCED_MAX: u64 = 1 << 20;
+
 /// A segment as the writer knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
@@ -103,7 +106,7 @@ pub struct Batch {
     pub upto_seq: u64,
     /// The segment that it ends in: the one to sync.
     pub segment: u64,
-    /// Whether it holds promises, so that a sync must follow.
+    /// Whether a sync must follow: it holds promises, or many notes have gathered.
     pub must_sync: bool,
     before: Place,
 }
@@ -196,7 +199,7 @@ impl Writer {
         frame::append_frame(bytes, salt, seq, unsynced, record)?;
         let grown = bytes.len() - start;
         self.advance(grown);
-        self.must_sync |= record.is_promise();
+        self.must_sync |= record.is_promise() || self.place.next_seq - self.synced_seq > UNSYNCED_MAX;
         self.last_record_seq = seq;
         Ok(seq)
     }
@@ -325,7 +328,8 @@ impl Writer {
     }
 
     fn unsynced(&self) -> u32 {
-        u32::try_from(self.place.next_seq - 1 - self.synced_seq).unwrap_or(u32::MAX)
+        u32::try_from(self.place.next_seq - 1 - self.synced_seq)
+            .expect("a sync is asked for long before four thousand million records wait")
     }
 
     /// The bytes that the next frame is appended to.

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod compat;
 mod damage;
+mod document;
 mod full_disk;
 mod power_cut;
 mod records;

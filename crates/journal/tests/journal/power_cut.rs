@@ -101,7 +101,7 @@ fn history(seed: u64, steps: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn promises_survive_and_nothing_is_half_there(seed: u64) {
