@@ -26,8 +26,9 @@ const ROOTS: u32 = 2;
 struct Nested {
     ad: Arc<ClassAd>,
     parent: ScopeId,
-    /// The ad is a context given to an expression: names are looked up around the expression first.
-    outer_first: bool,
+    /// The scope is that of an expression (in `parent`) which was given a context: the scope named here is asked
+    /// for names that are not found around the expression.
+    context: Option<ScopeId>,
 }
 
 /// One evaluation.
@@ -109,7 +110,7 @@ impl<'e> Machine<'e> {
                 },
                 SelectKind::Other => {
                     let base = self.eval(&select.base, scope);
-                    self.select(&base, select.name.lower())
+                    self.select(&base, select.name.lower(), scope)
                 }
             },
             Node::Index(pair) => {
@@ -159,8 +160,8 @@ impl<'e> Machine<'e> {
         let mut at = scope;
         let mut context = None;
         loop {
-            if self.is_context(at) {
-                context = Some(at);
+            if let Some(given) = self.context(at) {
+                context = context.or(Some(given));
             } else if let Some(val) = self.attribute_of(name, at) {
                 return val;
             }
@@ -183,8 +184,8 @@ impl<'e> Machine<'e> {
         }
     }
 
-    fn is_context(&self, scope: ScopeId) -> bool {
-        scope.0.checked_sub(ROOTS).is_some_and(|nested| self.nested[nested as usize].outer_first)
+    fn context(&self, scope: ScopeId) -> Option<ScopeId> {
+        self.nested[scope.0.checked_sub(ROOTS)? as usize].context
     }
 
     /// Names that have a meaning when no attribute is called so.
@@ -201,6 +202,7 @@ impl<'e> Machine<'e> {
 
     /// An attribute of exactly this ad.
     fn own(&mut self, name: &Arc<str>, scope: ScopeId) -> Val {
+        let scope = self.context(scope).unwrap_or(scope);
         self.attribute_of(name, scope).unwrap_or(Val::Undefined)
     }
 
@@ -270,7 +272,7 @@ impl<'e> Machine<'e> {
         let next = self.next_scope();
         let id = *self.entered.entry((Arc::as_ptr(ad) as usize, parent)).or_insert(next);
         if id == next {
-            self.nested.push(Nested { ad: Arc::clone(ad), parent, outer_first: false });
+            self.nested.push(Nested { ad: Arc::clone(ad), parent, context: None });
         }
         id
     }
@@ -283,7 +285,7 @@ impl<'e> Machine<'e> {
     pub(crate) fn eval_with_context(&mut self, expr: &Expr, scope: ScopeId, context: ScopeId) -> Val {
         let Some(ad) = self.ad(context) else { return Val::Undefined };
         let id = self.next_scope();
-        self.nested.push(Nested { ad, parent: scope, outer_first: true });
+        self.nested.push(Nested { ad, parent: scope, context: Some(context) });
         self.eval(expr, id)
     }
 
@@ -296,16 +298,16 @@ impl<'e> Machine<'e> {
         }
     }
 
-    /// `base.name`; over a list it is done for each element.
-    fn select(&mut self, base: &Val, name: &Arc<str>) -> Val {
+    /// `base.name`; over a list it is done for each element, evaluated in `scope`.
+    fn select(&mut self, base: &Val, name: &Arc<str>, scope: ScopeId) -> Val {
         match base {
-            Val::Ad(scope) => self.attribute(name, *scope, true),
+            Val::Ad(ad) => self.attribute(name, *ad, true),
             Val::Undefined => Val::Undefined,
-            Val::List(items, scope) => {
+            Val::List(items, _) => {
                 let mut values = Vec::new();
                 for item in items.iter() {
-                    let item = self.eval(item, *scope);
-                    let val = self.select(&item, name);
+                    let item = self.eval(item, scope);
+                    let val = self.select(&item, name, scope);
                     values.push(self.value(&val));
                 }
                 self.list(values)

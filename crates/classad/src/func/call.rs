@@ -99,6 +99,12 @@ impl<'a> Args<'a, '_, '_> {
         self.machine.eval(&self.call.args[index], self.scope)
     }
 
+    /// The value of an element of a list argument. Functions evaluate them where the call stands, not where the list
+    /// does: `sum(N.s)` with `s = {A}` takes the caller's `A`, unlike `N.s[0]`.
+    pub(crate) fn element(&mut self, item: &Expr) -> Val {
+        self.machine.eval(item, self.scope)
+    }
+
     /// All arguments' values.
     pub(crate) fn vals(&mut self) -> Vec<Val> {
         (0..self.len()).map(|index| self.val(index)).collect()

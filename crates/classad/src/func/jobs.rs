@@ -139,10 +139,10 @@ fn form(args: &mut Args<'_, '_, '_>) -> Option<i64> {
 }
 
 fn list_to_args(args: &mut Args<'_, '_, '_>) -> Val {
-    let (Val::List(items, scope), Some(form)) = (args.val(0), form(args)) else { return Val::Error };
+    let (Val::List(items, _), Some(form)) = (args.val(0), form(args)) else { return Val::Error };
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
-        let Val::Str(word) = args.machine.eval(item, scope) else { return Val::Error };
+        let Val::Str(word) = args.element(item) else { return Val::Error };
         if index > 0 {
             out.push(' ');
         }
@@ -170,19 +170,17 @@ fn args_to_list(args: &mut Args<'_, '_, '_>) -> Val {
 
 /// `userHome(user[, otherwise])`
 fn user_home(args: &mut Args<'_, '_, '_>) -> Val {
-    let otherwise = match args.len() {
-        2 => match args.val(1) {
-            text @ Val::Str(_) => text,
-            _ => Val::Undefined,
-        },
-        _ => Val::Undefined,
-    };
-    match args.val(0) {
-        Val::Str(user) => match args.machine.env.home_of.as_ref().and_then(|home_of| home_of(&user)) {
-            Some(home) => Val::Str(home.into()),
-            None => otherwise,
-        },
-        Val::Undefined => otherwise,
+    let user = args.val(0);
+    if let Val::Str(user) = &user
+        && let Some(home_of) = &args.machine.env.home_of
+        && let Some(home) = home_of(user)
+    {
+        return Val::Str(home.into());
+    }
+    let otherwise = if args.len() == 2 { args.val(1) } else { Val::Undefined };
+    match (otherwise, user) {
+        (Val::Str(text), _) if !text.is_empty() => Val::Str(text),
+        (_, Val::Str(_) | Val::Undefined) => Val::Undefined,
         _ => Val::Error,
     }
 }
@@ -208,7 +206,8 @@ pub(super) fn natural_difference(a: &[u8], b: &[u8]) -> i64 {
     let run_start = differs - run;
     let digits = |text: &[u8]| text[differs.min(text.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
     let leads = |text: &[u8]| matches!(byte(text, run_start), b'1'..=b'9');
-    let bytes = i64::from(byte(a, differs)) - i64::from(byte(b, differs));
+    // Bytes are signed, as C's characters here are.
+    let bytes = i64::from(byte(a, differs) as i8) - i64::from(byte(b, differs) as i8);
     if leads(a) && leads(b) {
         let longer = digits(a).cmp(&digits(b));
         if longer.is_ne() {
@@ -238,13 +237,17 @@ fn version(args: &mut Args<'_, '_, '_>, holds: fn(Ordering) -> bool) -> Val {
     }
 }
 
-/// `version_in_range(version, least, most)`, both included.
+/// `version_in_range(version, least, most)`, both included. Undefined if a limit is, but an error if the version is.
 fn version_in_range(args: &mut Args<'_, '_, '_>) -> Val {
+    let vals = args.vals();
+    if vals[1..].iter().any(|limit| matches!(limit, Val::Undefined)) {
+        return Val::Undefined;
+    }
     let mut texts = Vec::with_capacity(3);
-    for val in args.vals() {
+    for val in &vals {
         match val {
             Val::Undefined | Val::Error => return Val::Error,
-            other => match args.machine.text_of(&other) {
+            other => match args.machine.text_of(other) {
                 Some(text) => texts.push(text),
                 None => return Val::Error,
             },

@@ -33,10 +33,10 @@ fn size(args: &mut Args<'_, '_, '_>) -> Val {
 fn member(args: &mut Args<'_, '_, '_>) -> Val {
     let (wanted, list) = (args.val(0), args.val(1));
     match (&wanted, list) {
-        (Val::Error, _) | (_, Val::Error) | (Val::List(..) | Val::Ad(_), _) => Val::Error,
         (Val::Undefined, _) | (_, Val::Undefined) => Val::Undefined,
-        (_, Val::List(items, scope)) => Val::Bool(items.iter().any(|item| {
-            let item = args.machine.eval(item, scope);
+        (Val::Error, _) | (_, Val::Error) | (Val::List(..) | Val::Ad(_), _) => Val::Error,
+        (_, Val::List(items, _)) => Val::Bool(items.iter().any(|item| {
+            let item = args.element(item);
             matches!(binary(BinaryOp::Eq, wanted.clone(), item), Val::Bool(true))
         })),
         _ => Val::Error,
@@ -46,10 +46,10 @@ fn member(args: &mut Args<'_, '_, '_>) -> Val {
 fn identical_member(args: &mut Args<'_, '_, '_>) -> Val {
     let (wanted, list) = (args.val(0), args.val(1));
     match (&wanted, list) {
-        (Val::List(..) | Val::Ad(_), _) => Val::Error,
         (_, Val::Undefined) => Val::Undefined,
-        (_, Val::List(items, scope)) => Val::Bool(items.iter().any(|item| {
-            let item = args.machine.eval(item, scope);
+        (Val::List(..) | Val::Ad(_), _) => Val::Error,
+        (_, Val::List(items, _)) => Val::Bool(items.iter().any(|item| {
+            let item = args.element(item);
             identical(&wanted, &item) == Some(true)
         })),
         _ => Val::Error,
@@ -59,10 +59,11 @@ fn identical_member(args: &mut Args<'_, '_, '_>) -> Val {
 /// `anyCompare(operator, list, value)` and `allCompare`. A comparison that is undefined ends both with false.
 fn compare(args: &mut Args<'_, '_, '_>, any: bool) -> Val {
     let (operator, list, wanted) = (args.val(0), args.val(1), args.val(2));
-    if matches!(operator, Val::Undefined) || matches!(list, Val::Undefined) {
-        return Val::Undefined;
-    }
-    let (Val::Str(operator), Val::List(items, scope)) = (operator, list) else { return Val::Error };
+    let operator = match operator {
+        Val::Str(operator) => operator,
+        Val::Undefined => return Val::Undefined,
+        _ => return Val::Error,
+    };
     let op = match &*operator {
         "<" => BinaryOp::Lt,
         "<=" => BinaryOp::Le,
@@ -74,8 +75,13 @@ fn compare(args: &mut Args<'_, '_, '_>, any: bool) -> Val {
         "isnt" => BinaryOp::Isnt,
         _ => return Val::Error,
     };
+    let items = match list {
+        Val::List(items, _) => items,
+        Val::Undefined => return Val::Undefined,
+        _ => return Val::Error,
+    };
     for item in items.iter() {
-        let item = args.machine.eval(item, scope);
+        let item = args.element(item);
         match binary(op, item, wanted.clone()).truth() {
             Truth::Wrong => return Val::Error,
             Truth::Unknown => return Val::Bool(false),
@@ -90,10 +96,10 @@ fn compare(args: &mut Args<'_, '_, '_>, any: bool) -> Val {
 fn numbers(args: &mut Args<'_, '_, '_>) -> Result<Vec<Val>, Val> {
     match args.val(0) {
         Val::Undefined => Err(Val::Undefined),
-        Val::List(items, scope) => {
+        Val::List(items, _) => {
             let mut numbers = Vec::new();
             for item in items.iter() {
-                let val = args.machine.eval(item, scope);
+                let val = args.element(item);
                 match &val {
                     Val::Undefined => {}
                     other if number(other).is_some() => numbers.push(val),
@@ -151,10 +157,10 @@ fn extreme(args: &mut Args<'_, '_, '_>, better: BinaryOp) -> Val {
 /// The first argument evaluated with each element of a list of ads as its context.
 fn each(args: &mut Args<'_, '_, '_>, result: &mut dyn FnMut(&mut Machine<'_>, Val)) -> Result<(), Val> {
     match args.val(1) {
-        Val::List(items, scope) => {
+        Val::List(items, _) => {
             let expr = args.expr(0);
             for item in items.iter() {
-                let val = match args.machine.eval(item, scope) {
+                let val = match args.element(item) {
                     Val::Ad(context) => args.machine.eval_with_context(expr, args.scope, context),
                     Val::Undefined => Val::Undefined,
                     _ => Val::Error,

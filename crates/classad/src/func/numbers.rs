@@ -41,10 +41,10 @@ fn quantize(args: &mut Args<'_, '_, '_>) -> Val {
     let amount = args.val(0);
     let Some(wanted) = to_number(&amount) else { return Val::Error };
     let mut quantum = args.val(1);
-    if let Val::List(items, scope) = quantum {
+    if let Val::List(items, _) = quantum {
         let mut last = Val::Int(0);
         for item in items.iter() {
-            last = args.machine.eval(item, scope);
+            last = args.element(item);
             match to_number(&last) {
                 Some(step) if step >= wanted => return last,
                 Some(_) => {}
@@ -60,7 +60,7 @@ fn quantize(args: &mut Args<'_, '_, '_>) -> Val {
             Val::Int(steps.wrapping_mul(*quantum))
         }
         _ => match to_number(&quantum) {
-            Some(0.0) => Val::Real(wanted),
+            Some(0.0) => amount,
             Some(quantum) => Val::Real((wanted / quantum).ceil() * quantum),
             None => Val::Error,
         },

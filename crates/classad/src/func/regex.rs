@@ -257,13 +257,13 @@ fn member(args: &mut Args<'_, '_, '_>) -> Val {
     if [&pattern, &list, &options].iter().any(|val| matches!(val, Val::Undefined)) {
         return Val::Undefined;
     }
-    let (Val::Str(pattern), Val::List(items, scope), Val::Str(options)) = (pattern, list, options) else {
+    let (Val::Str(pattern), Val::List(items, _), Val::Str(options)) = (pattern, list, options) else {
         return Val::Error;
     };
     let regex = compiled(args, &pattern, &options, 2);
     let mut unknown = false;
     for item in items.iter() {
-        match args.machine.eval(item, scope) {
+        match args.element(item) {
             Val::Str(text) => match regex.as_ref().map(|regex| regex.occurs(args.machine, &text)) {
                 Some(Some(true)) => return Val::Bool(true),
                 Some(None) => return Val::Error,

@@ -1,8 +1,9 @@
 //! Texts that are lists: `"a, b c"`.
 
+use std::sync::Arc;
+
 use super::call::{Args, Function};
-use super::types::leading_real;
-use super::types::truncate;
+use super::types::{leading_real, truncate};
 use crate::eval::Val;
 
 pub(super) const TABLE: &[Function] = &[
@@ -36,12 +37,24 @@ pub(super) fn items<'t>(text: &'t str, delimiters: &'t str) -> impl Iterator<Ite
 }
 
 /// The delimiters argument, or the usual ones; `None` if it is no text.
-pub(super) fn delimiters(args: &mut Args<'_, '_, '_>, index: usize) -> Option<std::sync::Arc<str>> {
+pub(super) fn delimiters(args: &mut Args<'_, '_, '_>, index: usize) -> Option<Arc<str>> {
     if args.len() <= index {
         return Some(DELIMITERS.into());
     }
     match args.val(index) {
         Val::Str(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// As [`delimiters`] for the third argument; undefined ones are the usual ones.
+fn optional_delimiters(args: &mut Args<'_, '_, '_>) -> Option<Arc<str>> {
+    if args.len() <= 2 {
+        return Some(DELIMITERS.into());
+    }
+    match args.val(2) {
+        Val::Str(text) => Some(text),
+        Val::Undefined => Some(DELIMITERS.into()),
         _ => None,
     }
 }
@@ -94,13 +107,14 @@ fn folded(args: &mut Args<'_, '_, '_>, fold: Fold) -> Val {
     }
 }
 
-/// False, not undefined, when one of the texts is undefined.
+/// False, not undefined, when one of the texts is undefined; undefined when both are.
 fn member(args: &mut Args<'_, '_, '_>, same: Same) -> Val {
-    let (item, list, delimiters) = (args.val(0), args.val(1), delimiters(args, 2));
+    let (item, list, delimiters) = (args.val(0), args.val(1), optional_delimiters(args));
     match (item, list, delimiters) {
         (Val::Str(item), Val::Str(list), Some(delimiters)) => {
             Val::Bool(items(&list, &delimiters).any(|other| same(other, &item)))
         }
+        (Val::Undefined, Val::Undefined, Some(_)) => Val::Undefined,
         (Val::Str(_) | Val::Undefined, Val::Str(_) | Val::Undefined, Some(_)) => Val::Bool(false),
         _ => Val::Error,
     }
@@ -124,7 +138,7 @@ fn intersect(args: &mut Args<'_, '_, '_>) -> Val {
 
 /// Whether each item of the first is in the second. An undefined first text has no items.
 fn subset(args: &mut Args<'_, '_, '_>, same: Same) -> Val {
-    let (a, b, delimiters) = (args.val(0), args.val(1), delimiters(args, 2));
+    let (a, b, delimiters) = (args.val(0), args.val(1), optional_delimiters(args));
     match (a, b, delimiters) {
         (Val::Str(a), Val::Str(b), Some(delimiters)) => {
             if !charge_pairs(args, &a, &b) {
@@ -132,7 +146,8 @@ fn subset(args: &mut Args<'_, '_, '_>, same: Same) -> Val {
             }
             Val::Bool(items(&a, &delimiters).all(|item| items(&b, &delimiters).any(|other| same(other, item))))
         }
-        (Val::Undefined, Val::Str(_) | Val::Undefined, Some(_)) => Val::Bool(true),
+        (Val::Undefined, Val::Undefined, Some(_)) => Val::Undefined,
+        (Val::Undefined, Val::Str(_), Some(_)) => Val::Bool(true),
         (Val::Str(_), Val::Undefined, Some(_)) => Val::Bool(false),
         _ => Val::Error,
     }

@@ -1,6 +1,7 @@
 //! Texts.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::call::{Args, Function, MANY};
 use crate::Value;
@@ -50,8 +51,8 @@ fn join(args: &mut Args<'_, '_, '_>) -> Val {
     let first = args.val(0);
     if args.len() == 1 {
         return match first {
-            Val::List(items, scope) => {
-                let items = items.iter().map(|item| args.machine.eval(item, scope)).collect();
+            Val::List(items, _) => {
+                let items = items.iter().map(|item| args.element(item)).collect();
                 joined(args, "", items)
             }
             Val::Undefined | Val::Error => first,
@@ -71,8 +72,8 @@ fn join(args: &mut Args<'_, '_, '_>) -> Val {
         return joined(args, &separator, items);
     }
     match args.val(1) {
-        Val::List(items, scope) => {
-            let items = items.iter().map(|item| args.machine.eval(item, scope)).collect();
+        Val::List(items, _) => {
+            let items = items.iter().map(|item| args.element(item)).collect();
             joined(args, &separator, items)
         }
         Val::Undefined => Val::Undefined,
@@ -97,9 +98,6 @@ fn joined(args: &mut Args<'_, '_, '_>, separator: &str, items: Vec<Val>) -> Val 
 /// Offsets and lengths are bytes; negative ones count from the end.
 fn substr(args: &mut Args<'_, '_, '_>) -> Val {
     let vals = args.vals();
-    if vals.iter().any(|val| matches!(val, Val::Error)) {
-        return Val::Error;
-    }
     if vals.iter().any(|val| matches!(val, Val::Undefined)) {
         return Val::Undefined;
     }
@@ -130,14 +128,17 @@ fn compared(args: &mut Args<'_, '_, '_>, compare: fn(&str, &str) -> Ordering) ->
     }
 }
 
-/// Two arguments converted to text; the first that is undefined or an error is the result.
-pub(super) fn two_texts(args: &mut Args<'_, '_, '_>) -> Result<(std::sync::Arc<str>, std::sync::Arc<str>), Val> {
-    let mut text = |index| match args.val(index) {
-        Val::Undefined => Err(Val::Undefined),
-        Val::Error => Err(Val::Error),
-        other => args.machine.text_of(&other).ok_or(Val::Error),
-    };
-    Ok((text(0)?, text(1)?))
+/// Two arguments converted to text. One that is undefined makes the result so, whatever the other is.
+pub(super) fn two_texts(args: &mut Args<'_, '_, '_>) -> Result<(Arc<str>, Arc<str>), Val> {
+    let (a, b) = (args.val(0), args.val(1));
+    match (&a, &b) {
+        (Val::Undefined, _) | (_, Val::Undefined) => Err(Val::Undefined),
+        (Val::Error, _) | (_, Val::Error) => Err(Val::Error),
+        _ => {
+            let mut text = |val| args.machine.text_of(val).ok_or(Val::Error);
+            Ok((text(&a)?, text(&b)?))
+        }
+    }
 }
 
 fn cased(args: &mut Args<'_, '_, '_>, case: fn(&str) -> String) -> Val {

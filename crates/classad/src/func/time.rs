@@ -8,7 +8,7 @@ pub(crate) fn abs_time_text(time: AbsTime) -> String {
     let sign = if time.offset_s > 0 { '+' } else { '-' };
     let offset = time.offset_s.unsigned_abs() / 60;
     format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{sign}{:02}:{:02}",
+        "{}-{:02}-{:02}T{:02}:{:02}:{:02}{sign}{:02}:{:02}",
         date.year,
         date.month,
         date.day,
@@ -102,12 +102,14 @@ pub(crate) fn parse_abs_time(text: &str, local_s: Option<i32>) -> Option<AbsTime
     }
     let (text, offset_s) = split_offset(text)?;
     let mut fields = Fields { text, at: 0 };
-    let year = fields.next(4)?;
-    let month = fields.next(2)?;
-    let day = fields.next(2)?;
-    let hour = fields.next(2).unwrap_or(0);
-    let minute = fields.next(2).unwrap_or(0);
-    let second = fields.next(2).unwrap_or(0);
+    let year = fields.next(4).ok()??;
+    let mut part = || fields.next(2);
+    // A date that ends early has day 0, which is the day before.
+    let month = part().ok()?;
+    let (month, day) = (month.unwrap_or(1), part().ok()?.unwrap_or(0));
+    let hour = part().ok()?.unwrap_or(0);
+    let minute = part().ok()?.unwrap_or(0);
+    let second = part().ok()?.unwrap_or(0);
     if fields.text[fields.at..].bytes().any(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -142,18 +144,22 @@ struct Fields<'t> {
     at: usize,
 }
 
+/// A number that is cut off.
+struct CutOff;
+
 impl Fields<'_> {
-    /// The next number of up to `width` digits, after anything that is no digit.
-    fn next(&mut self, width: usize) -> Option<i64> {
+    /// The number at the beginning of the next `width` characters that begin with a digit; `None` at the end.
+    fn next(&mut self, width: usize) -> Result<Option<i64>, CutOff> {
         let rest = &self.text[self.at..];
-        let start = rest.find(|c: char| c.is_ascii_digit())?;
-        let digits = rest[start..].bytes().take(width).take_while(u8::is_ascii_digit).count();
-        self.at += start + digits;
-        rest[start..start + digits].parse().ok()
+        let Some(start) = rest.find(|c: char| c.is_ascii_digit()) else { return Ok(None) };
+        let field = rest.get(start..start + width).ok_or(CutOff)?;
+        let digits = field.bytes().take_while(u8::is_ascii_digit).count();
+        self.at += start + width;
+        field[..digits].parse().map(Some).map_err(|_| CutOff)
     }
 }
 
-/// A span: `[-][days+][[hh:]mm:]ss[.fraction]` or `1d2h3m4s`, seconds.
+/// A span: `[-][days+][[hh:]mm:]ss[.fraction]` or `1d2h3m4s`, seconds. Nothing is 0.
 pub(crate) fn parse_rel_time(text: &str) -> Option<f64> {
     let text = text.trim();
     let (negative, text) = match text.strip_prefix('-') {
@@ -164,20 +170,17 @@ pub(crate) fn parse_rel_time(text: &str) -> Option<f64> {
     Some(if negative { -secs } else { secs })
 }
 
+/// Days, hours, minutes, seconds in this order, each with its letter; only seconds have a fraction.
 fn with_units(text: &str) -> Option<f64> {
+    let mut units = [('d', 86_400.0), ('h', 3600.0), ('m', 60.0), ('s', 1.0)].iter();
     let mut secs = 0.0;
     let mut rest = text;
     while !rest.is_empty() {
         let unit_at = rest.find(|c: char| c.is_ascii_alphabetic())?;
-        let number: f64 = plain_number(rest[..unit_at].trim())?;
-        secs += number
-            * match rest.as_bytes()[unit_at].to_ascii_lowercase() {
-                b'd' => 86_400.0,
-                b'h' => 3600.0,
-                b'm' => 60.0,
-                b's' => 1.0,
-                _ => return None,
-            };
+        let letter = char::from(rest.as_bytes()[unit_at]).to_ascii_lowercase();
+        let (_, unit_s) = units.find(|(unit, _)| *unit == letter)?;
+        let number = &rest[..unit_at];
+        secs += unit_s * if letter == 's' { seconds(number) } else { whole(number) }?;
         rest = rest[unit_at + 1..].trim_start();
     }
     Some(secs)
@@ -185,24 +188,37 @@ fn with_units(text: &str) -> Option<f64> {
 
 fn with_colons(text: &str) -> Option<f64> {
     let (days, clock) = match text.split_once('+') {
-        Some((days, clock)) => (plain_number(days)?, clock),
+        Some((days, clock)) => (whole(days)?, clock),
         None => (0.0, text),
     };
     let mut parts = clock.rsplit(':');
-    let seconds = plain_number(parts.next()?)?;
-    let minutes = parts.next().map_or(Some(0.0), plain_number)?;
-    let hours = parts.next().map_or(Some(0.0), plain_number)?;
+    let secs = seconds(parts.next()?)?;
+    let minutes = parts.next().map_or(Some(0.0), whole)?;
+    let hours = parts.next().map_or(Some(0.0), whole)?;
     if parts.next().is_some() {
         return None;
     }
-    Some(days * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds)
+    Some(days * 86_400.0 + hours * 3600.0 + minutes * 60.0 + secs)
 }
 
-/// Digits and at most one point.
-fn plain_number(text: &str) -> Option<f64> {
+/// Digits; nothing is 0.
+fn whole(text: &str) -> Option<f64> {
     let text = text.trim();
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if plain { text.parse().ok() } else { None }
+    match text.bytes().all(|b| b.is_ascii_digit()) {
+        true if text.is_empty() => Some(0.0),
+        true => text.parse().ok(),
+        false => None,
+    }
+}
+
+/// Digits and at most one point; nothing is 0.
+fn seconds(text: &str) -> Option<f64> {
+    let text = text.trim();
+    match text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        true if text.is_empty() => Some(0.0),
+        true => text.parse().ok(),
+        false => None,
+    }
 }
 
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

@@ -23,24 +23,24 @@ pub(super) const TABLE: &[Function] = &[
     Function { name: "getdayofyear", args_min: 1, args_max: 1, run: |args| date_part(args, Date::day_of_year) },
     Function { name: "getdayofmonth", args_min: 1, args_max: 1, run: |args| date_part(args, |date| date.day) },
     Function { name: "getdayofweek", args_min: 1, args_max: 1, run: |args| date_part(args, Date::day_of_week) },
-    Function { name: "getdays", args_min: 1, args_max: 1, run: |args| part(args, |_| None, |secs| secs / 86_400) },
+    Function { name: "getdays", args_min: 1, args_max: 1, run: |args| part(args, None, |secs| secs / 86_400) },
     Function {
         name: "gethours",
         args_min: 1,
         args_max: 1,
-        run: |args| part(args, |date| Some(date.hour), |secs| secs / 3600 % 24),
+        run: |args| part(args, Some(|date| date.hour), |secs| secs / 3600 % 24),
     },
     Function {
         name: "getminutes",
         args_min: 1,
         args_max: 1,
-        run: |args| part(args, |date| Some(date.minute), |secs| secs / 60 % 60),
+        run: |args| part(args, Some(|date| date.minute), |secs| secs / 60 % 60),
     },
     Function {
         name: "getseconds",
         args_min: 1,
         args_max: 1,
-        run: |args| part(args, |date| Some(date.second), |secs| secs % 60),
+        run: |args| part(args, Some(|date| date.second), |secs| secs % 60),
     },
     Function { name: "splittime", args_min: 1, args_max: 1, run: split_time },
     Function { name: "formattime", args_min: 0, args_max: 2, run: format_time },
@@ -118,22 +118,31 @@ fn day_time(args: &mut Args<'_, '_, '_>) -> Val {
     }
 }
 
+/// The date in the offset the time itself has.
 fn local_date(time: AbsTime) -> Date {
     Date::of(time.secs.saturating_add(i64::from(time.offset_s)))
 }
 
+/// A part of a date, local to here whatever the time's own offset is.
 fn date_part(args: &mut Args<'_, '_, '_>, take: fn(&Date) -> i64) -> Val {
     match args.val(0) {
-        Val::AbsTime(time) => Val::Int(take(&local_date(time))),
+        Val::AbsTime(time) => match local(args.machine, time.secs) {
+            Some(here) => Val::Int(take(&local_date(here))),
+            None => Val::Undefined,
+        },
         _ => Val::Error,
     }
 }
 
-/// A part of a date or of a span, which has its sign.
-fn part(args: &mut Args<'_, '_, '_>, of_date: fn(&Date) -> Option<i64>, of_span: fn(i64) -> i64) -> Val {
+/// A part of a date, or of a span, which has its sign.
+fn part(args: &mut Args<'_, '_, '_>, of_date: Option<fn(&Date) -> i64>, of_span: fn(i64) -> i64) -> Val {
     match args.val(0) {
-        Val::AbsTime(time) => of_date(&local_date(time)).map_or(Val::Error, Val::Int),
         Val::RelTime(secs) => Val::Int(of_span(truncate(secs))),
+        Val::AbsTime(time) => match (of_date, local(args.machine, time.secs)) {
+            (Some(of_date), Some(here)) => Val::Int(of_date(&local_date(here))),
+            (Some(_), None) => Val::Undefined,
+            (None, _) => Val::Error,
+        },
         _ => Val::Error,
     }
 }
@@ -220,7 +229,7 @@ fn format_time(args: &mut Args<'_, '_, '_>) -> Val {
     args.machine.text(&text)
 }
 
-/// The date in an ad; what is missing is 0, the month January. Numbers out of all range count as missing.
+/// The date in an ad; what is missing is 0, the month January, the year 1900. Numbers out of all range count as missing.
 fn date_of(machine: &mut Machine<'_>, scope: ScopeId) -> Date {
     let mut part = |name: &str, missing: i64| match machine.attribute_of(&name.into(), scope) {
         Some(Val::Int(part)) if part.abs() < 1_000_000_000 => part,
@@ -228,7 +237,7 @@ fn date_of(machine: &mut Machine<'_>, scope: ScopeId) -> Date {
         _ => missing,
     };
     Date {
-        year: part("year", 0),
+        year: part("year", 1900),
         month: part("month", 1),
         day: part("day", 0),
         hour: part("hours", 0),

@@ -36,7 +36,7 @@ struct Parser<'t> {
 type Parsed = Result<Expr, ParseError>;
 
 impl<'t> Parser<'t> {
-    /// `expression := binary [ "?" expression? ":" expression ]`
+    /// `expression := binary [ "?" expression ":" expression ]`
     ///
     /// Functions that call themselves through nesting are kept small, each rare case in one of its own: their
     /// frames are what [`DEPTH_MAX`] multiplies.
@@ -53,11 +53,6 @@ impl<'t> Parser<'t> {
     fn conditional(&mut self, condition: Expr) -> Parsed {
         self.deeper()?;
         self.advance()?;
-        if self.take(":")? {
-            let otherwise = self.expression()?;
-            self.depth -= 1;
-            return Ok(Expr(Node::Elvis(Arc::new((condition, otherwise)))));
-        }
         let then = self.expression()?;
         self.expect(":")?;
         let otherwise = self.expression()?;
@@ -101,10 +96,20 @@ impl<'t> Parser<'t> {
             Some(Token::Op(BinaryOp::Add)) => self.prefix(UnaryOp::Plus),
             Some(Token::Punct("!")) => self.prefix(UnaryOp::Not),
             Some(Token::Punct("~")) => self.prefix(UnaryOp::BitNot),
-            _ => {
-                let base = self.primary()?;
-                self.postfix(base)
-            }
+            _ => self.operand(),
+        }
+    }
+
+    fn operand(&mut self) -> Parsed {
+        let base = self.primary()?;
+        self.postfix(base)
+    }
+
+    /// An operand that may be a negative number.
+    fn unsigned(&mut self) -> Parsed {
+        match &self.next {
+            Some(Token::Op(BinaryOp::Sub)) if negative_number(&self.text[self.at()..]).is_ok() => self.minus(),
+            _ => self.operand(),
         }
     }
 
@@ -127,10 +132,12 @@ impl<'t> Parser<'t> {
         Ok(Expr(Node::Unary(op, Arc::new(operand))))
     }
 
-    /// `.name` and `[index]`, any number of them. Each is one level of the tree, so they count as nesting.
+    /// `.name`, `[index]` and `?: operand`, any number of them. Each is one level of the tree, so they count as
+    /// nesting. That `?:` binds tighter than any other operator is HTCondor's choice: `2 * x ?: 4` is
+    /// `2 * (x ?: 4)`, and its right side has no sign but that of a number.
     fn postfix(&mut self, mut base: Expr) -> Parsed {
         let outer = self.depth;
-        while let Some(Token::Punct("." | ".." | "[")) = self.next {
+        while let Some(Token::Punct("." | ".." | "[" | "?:")) = self.next {
             self.deeper()?;
             base = self.step(base)?;
         }
@@ -139,6 +146,10 @@ impl<'t> Parser<'t> {
     }
 
     fn step(&mut self, base: Expr) -> Parsed {
+        if self.take("?:")? {
+            let otherwise = self.unsigned()?;
+            return Ok(Expr(Node::Elvis(Arc::new((base, otherwise)))));
+        }
         if self.take("[")? {
             let index = self.expression()?;
             self.expect("]")?;

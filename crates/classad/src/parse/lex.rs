@@ -42,6 +42,7 @@ pub(super) fn token(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
         Some(b) if b.is_ascii_alphabetic() || b == b'_' => {
             take_while(|c: char| c.is_ascii_alphanumeric() || c == '_').map(Token::Word).parse(input)
         }
+        Some(b'?') if elvis(input).is_ok() => elvis(input),
         _ => alt((operator.map(Token::Op), punctuation.map(Token::Punct))).parse(input),
     }
 }
@@ -77,6 +78,11 @@ fn operator(input: &str) -> IResult<&str, BinaryOp> {
         )),
     ))
     .parse(input)
+}
+
+/// `?:`, also with blanks inside.
+fn elvis(input: &str) -> IResult<&str, Token<'_>> {
+    value(Token::Punct("?:"), (tag("?"), take_while(|c: char| c.is_ascii_whitespace()), tag(":"))).parse(input)
 }
 
 fn punctuation(input: &str) -> IResult<&str, &'static str> {
