@@ -1,6 +1,6 @@
 //! The run over a submit text: statements, then for each `queue` its jobs.
 
-use crate::expand::expand;
+use crate::expand::{check_marks, expand};
 use crate::job::Job;
 use crate::lines::Lines;
 use crate::macros::{Causes, Macros, Numbers, Place};
@@ -8,8 +8,8 @@ use crate::options::{ClusterText, Options};
 use crate::queue::{self, Queue};
 use crate::reader::{Fault, Reader, Stop, queue_arguments};
 use crate::refusal::{Refusal, frame};
-use crate::rows::Rows;
-use crate::submission::{CLUSTER_MARK, Cluster, ExecutableUse, PROCESS_MARK, Submission, SubmitError};
+use crate::rows::{Packed, Rows};
+use crate::submission::{Cluster, ExecutableUse, Submission, SubmitError};
 use crate::world::World;
 
 /// Most jobs of one submission.
@@ -22,9 +22,12 @@ pub const PROCS_MAX: u32 = 1_000_000;
 /// # Errors
 /// The text, or a file it needs, is refused; nothing of it may be submitted.
 pub fn submit(text: &str, options: &Options, world: &dyn World) -> Result<Submission, SubmitError> {
-    if let Some(mark) = text.chars().find(|c| [CLUSTER_MARK, PROCESS_MARK].contains(c)) {
-        let refusal = Refusal::ControlCharacter { code: mark as u8 };
-        return Err(SubmitError { stdout_started: false, dots: 0, message: frame(&refusal), refusal });
+    let given = options.before.iter().flat_map(|(key, value)| [key, value]).chain(&options.append);
+    let given = given.chain(&options.queue_args).chain(&options.batch_name).map(String::as_str);
+    for outside in given.chain([text, world.cwd()]) {
+        if let Err(refusal) = check_marks(outside) {
+            return Err(SubmitError { stdout_started: false, dots: 0, message: frame(&refusal), refusal });
+        }
     }
     let mut macros = Macros::new(world, &options.file_name, options.cluster);
     for (key, value) in &options.before {
@@ -105,7 +108,13 @@ impl Run<'_, '_> {
             self.job.queue_line = lines.line;
             let statement = match detail {
                 Ok(arguments) => {
-                    let expanded = expand(&arguments, &self.job.macros, Numbers::Digits)?;
+                    let expanded = expand(&arguments, &self.job.macros, Numbers::Digits).map_err(|refusal| {
+                        let place = format!("at Queue statement on Line {}", lines.line);
+                        match refusal {
+                            Refusal::Macro { problem } => Refusal::MacroAt { problem, place },
+                            other => other,
+                        }
+                    })?;
                     queue::parse(&expanded, &mut lines, &self.job.macros)
                 }
                 Err(detail) => Err(detail),
@@ -124,7 +133,9 @@ impl Run<'_, '_> {
 
     fn place(&self, stop: Stop, lines: &Lines<'_>) -> Refusal {
         match stop {
-            Stop::Refusal(Refusal::Macro { problem }) => self.line_fault(lines, problem, String::new()),
+            Stop::Refusal(Refusal::Macro { problem }) => {
+                Refusal::MacroAt { problem, place: format!("on Line {} of submit file", lines.line) }
+            }
             Stop::Refusal(refusal) => refusal,
             Stop::Fault(Fault { dag: true, .. }) => {
                 Refusal::DagFile { line: lines.line, file: self.options.file_name.clone() }
@@ -236,7 +247,7 @@ impl Run<'_, '_> {
 
     fn end_cluster(&mut self) {
         let Some(rows) = self.rows.take() else { return };
-        let (ad, procs, varying, rows) = rows.finish();
+        let Packed { ad, procs, varying, rows } = rows.finish();
         self.job.ad.clear();
         let find = |name: &str| -> Option<String> {
             let (_, text) = ad.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?;
@@ -246,7 +257,8 @@ impl Run<'_, '_> {
             }
         };
         let transferred = !ad.iter().any(|(name, text)| name == "TransferExecutable" && text == "false");
-        let executable = find("Cmd").filter(|path| transferred && path.starts_with('/')).map(|path| {
+        let one = transferred && !varying.iter().any(|name| name == "Cmd");
+        let executable = find("Cmd").filter(|path| one && path.starts_with('/')).map(|path| {
             let size = self.job.macros.world.stat(&path).map_or(0, |facts| facts.size);
             ExecutableUse { path, size }
         });
@@ -265,7 +277,7 @@ impl Run<'_, '_> {
             warnings.extend(self.job.warnings.iter().map(|text| format!("WARNING: {text}")));
             warnings.extend(self.job.macros.unused());
         } else {
-            let file = &self.options.file_name;
+            let file = if self.options.file_name == "<stdin>" { "(stdin)" } else { &self.options.file_name };
             warnings.push(format!("\nWARNING: \"{file}\" has only empty \"queue\" commands -- no jobs queued\n"));
             warnings.append(&mut self.parse_warnings);
         }
@@ -276,12 +288,16 @@ impl Run<'_, '_> {
     fn refused(self, refusal: Refusal) -> SubmitError {
         let mut message: String = self.job.printed.concat();
         // Faults of lines end the loop over the statements, all else ends the program at once.
-        let ends_loop = matches!(refusal, Refusal::Line { .. } | Refusal::AppendedLine { .. } | Refusal::DagFile { .. });
+        let ends_loop =
+            matches!(refusal, Refusal::Line { .. } | Refusal::AppendedLine { .. } | Refusal::DagFile { .. });
         if ends_loop && self.statements > 1 {
             message.push_str(MULTIPLE_QUEUES);
         }
         message.push_str(&frame(&refusal));
-        let silent = matches!(refusal, Refusal::TooManyJobs { .. } | Refusal::TooManyProcs | Refusal::MacroIn { .. });
+        let silent = matches!(
+            refusal,
+            Refusal::TooManyJobs { .. } | Refusal::TooManyProcs | Refusal::MacroAt { .. } | Refusal::MacroIn { .. }
+        );
         if !ends_loop && !silent {
             for text in self.job.warnings.iter().rev() {
                 message.push_str("WARNING: ");

@@ -68,8 +68,8 @@ impl Environment {
     pub(crate) fn import(&mut self, variables: Vec<(String, String)>, filter: &Filter, old: bool) {
         for (name, value) in variables {
             // Values that the chosen syntax cannot carry are left out silently, as in HTCondor.
-            let safe = !value.contains('\n') && !(old && value.contains([DELIMITER, '|']));
-            if safe && !name.is_empty() && filter.passes(&name) {
+            let unsafe_value = value.contains('\n') || (old && value.contains([DELIMITER, '|']));
+            if !unsafe_value && !name.is_empty() && filter.passes(&name) {
                 self.entries.entry(name).or_insert(Some(value));
             }
         }

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use crate::functions;
 use crate::macros::{Causes, Macros, Numbers};
 use crate::refusal::Refusal;
+use crate::submission::{CLUSTER_MARK, PROCESS_MARK};
 
 /// Longest value after expansion, bytes.
 pub(crate) const VALUE_MAX: usize = 16 * 1024 * 1024;
 /// Most replacements for one value, and a bound on the bytes that are moved for it.
-const STEPS_MAX: usize = 1_000_000;
+const STEPS_MAX: usize = 200_000;
 const WORK_MAX: usize = 256 * 1024 * 1024;
 /// Functions whose arguments are macros with functions, and so on.
 const DEPTH_MAX: u32 = 32;
@@ -129,8 +130,17 @@ struct Open {
     behind: usize,
 }
 
+/// Marks may only come from this crate: a text from outside that holds one is refused.
+pub(crate) fn check_marks(text: &str) -> Result<(), Refusal> {
+    match text.chars().find(|c| [CLUSTER_MARK, PROCESS_MARK].contains(c)) {
+        Some(mark) => Err(Refusal::ControlCharacter { code: mark as u8 }),
+        None => Ok(()),
+    }
+}
+
 /// Expands a value for an attribute.
 pub(crate) fn expand(text: &str, macros: &Macros<'_>, numbers: Numbers) -> Result<String, Refusal> {
+    macros.steps.set(STEPS_MAX);
     let expanded = expand_inner(text, macros, numbers, 0)?;
     Ok(if expanded.contains("$(") { dollars(&expanded) } else { expanded })
 }
@@ -148,7 +158,8 @@ pub(crate) fn expand_inner(text: &str, macros: &Macros<'_>, numbers: Numbers, de
     let mut at = 0;
     let mut open: Vec<Open> = Vec::new();
     let mut work = 0;
-    for _ in 0..STEPS_MAX {
+    while let Some(left) = macros.steps.get().checked_sub(1) {
+        macros.steps.set(left);
         let wanted = |found: &Reference<'_>| !(found.function.is_empty() && found.name.eq_ignore_ascii_case("DOLLAR"));
         let Some(found) = next_reference(&rest, at, wanted) else {
             out.push_str(&rest[at..]);
@@ -196,6 +207,7 @@ fn replace(
         "" => Ok(or_default(macros.lookup(name, numbers))),
         "ENV" => {
             let value = macros.world.env(found.name);
+            check_marks(value.as_deref().unwrap_or_default())?;
             Ok(match (value, found.default) {
                 (None, None) => "UNDEFINED".to_owned(),
                 (value, _) => or_default(value.map(Cow::Owned)),
@@ -225,6 +237,7 @@ fn dollars(text: &str) -> String {
 
 /// Replaces references of a new value to the macro itself by the value it had: `A = $(A) more`.
 pub(crate) fn expand_self(text: &str, key: &str, macros: &Macros<'_>) -> Result<String, Refusal> {
+    macros.steps.set(STEPS_MAX);
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     let is_self = |found: &Reference<'_>| {

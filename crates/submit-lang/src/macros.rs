@@ -77,6 +77,8 @@ pub(crate) struct Macros<'w> {
     pub(crate) iwd: String,
     /// What the directory depends on.
     pub(crate) iwd_causes: Causes,
+    /// Replacements left for the value being expanded.
+    pub(crate) steps: Cell<usize>,
     causes: Cell<Causes>,
     needs_cluster: Cell<bool>,
     /// Names set by lines since the last `queue`, in lower case.
@@ -94,6 +96,7 @@ impl<'w> Macros<'w> {
             node: "",
             iwd: world.cwd().to_owned(),
             iwd_causes: Causes::default(),
+            steps: Cell::new(0),
             causes: Cell::default(),
             needs_cluster: Cell::new(false),
             anew: BTreeSet::new(),
@@ -184,7 +187,7 @@ impl<'w> Macros<'w> {
             "opsysmajorver" => host.opsys_major_ver.as_str().into(),
             "opsysver" if host.opsys_major_ver.is_empty() => "".into(),
             "opsysver" => format!("{}00", host.opsys_major_ver).into(),
-            "submit_file" => self.file_name.as_str().into(),
+            "submit_file" => self.submit_file().unwrap_or_default().into(),
             "submit_time" => self.world.now().epoch_s.to_string().into(),
             "year" => format!("{:04}", self.world.now().year).into(),
             "month" => format!("{:02}", self.world.now().month).into(),
@@ -194,6 +197,11 @@ impl<'w> Macros<'w> {
             "spool" => "".into(),
             _ => return None,
         })
+    }
+
+    /// The submit file's name; the standard input has none.
+    pub(crate) fn submit_file(&self) -> Option<&str> {
+        Some(self.file_name.as_str()).filter(|name| !["", "<stdin>"].contains(name))
     }
 
     fn cluster_number(&self, numbers: Numbers) -> String {

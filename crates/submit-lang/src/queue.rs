@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::expand::check_marks;
 use crate::lines::{Lines, is_space};
 use crate::macros::Macros;
 use crate::reader::read_source;
@@ -154,6 +155,9 @@ pub(crate) fn parse(text: &str, lines: &mut Lines<'_>, macros: &Macros<'_>) -> R
     load(source, mode, &mut items, lines, macros)?;
     if !matches!(mode, Mode::In | Mode::From) {
         items = matching(&items, mode, macros);
+        for name in &items {
+            check_marks(name).map_err(|refusal| refusal.to_string())?;
+        }
     }
     Ok(Queue { count, variables, items: Some(slice.choose(items)) })
 }

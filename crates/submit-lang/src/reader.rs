@@ -2,7 +2,7 @@
 
 use crate::arguments;
 use crate::condition::Conditions;
-use crate::expand::{expand, expand_self};
+use crate::expand::{check_marks, expand, expand_self};
 use crate::lines::{Lines, is_space};
 use crate::macros::{Macros, Numbers};
 use crate::refusal::Refusal;
@@ -285,7 +285,8 @@ impl<'n> Reader<'n> {
         match operator {
             '@' => return Ok(Done::Here(name, statement.value.to_owned())),
             '+' => {
-                let earlier = macros.lookup(&name.to_ascii_lowercase(), Numbers::Marks).filter(|value| !value.is_empty());
+                let earlier =
+                    macros.lookup(&name.to_ascii_lowercase(), Numbers::Marks).filter(|value| !value.is_empty());
                 let value = match (earlier, statement.separator) {
                     (None, _) => statement.value.to_owned(),
                     (Some(earlier), None) => format!("{earlier} {}", statement.value),
@@ -321,7 +322,9 @@ impl<'n> Reader<'n> {
         let text = match read_source(&source, command, macros) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(_) if if_exists => return Ok(()),
-            Err(problem) => return Err(self.included(&source, 0, Fault { detail: problem, code: -1, ..Fault::default() })),
+            Err(problem) => {
+                return Err(self.included(&source, 0, Fault { detail: problem, code: -1, ..Fault::default() }));
+            }
         };
         if self.depth >= INCLUDE_DEPTH_MAX {
             let fault = Fault { detail: "includes nested too deep".to_owned(), code: -2, ..Fault::default() };
@@ -354,6 +357,12 @@ fn queue_word(rest: &str) -> &str {
 
 /// The bytes of a file, or with `command` or a `|` at its end of what a command writes. The error is the detail.
 pub(crate) fn read_source(source: &str, command: bool, macros: &Macros<'_>) -> Result<Vec<u8>, String> {
+    let bytes = read_bytes(source, command, macros)?;
+    check_marks(&String::from_utf8_lossy(&bytes)).map_err(|refusal| refusal.to_string())?;
+    Ok(bytes)
+}
+
+fn read_bytes(source: &str, command: bool, macros: &Macros<'_>) -> Result<Vec<u8>, String> {
     let piped = source.trim_end_matches(is_space).strip_suffix('|');
     let Some(words) = piped.or_else(|| command.then_some(source)) else {
         return macros.world.read(source).map_err(|FileError { text, .. }| format!("can't open file {source}: {text}"));

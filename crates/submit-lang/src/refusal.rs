@@ -37,6 +37,9 @@ pub enum Refusal {
     /// A macro function got what it cannot use; nobody knows yet for which key.
     #[error("{problem}")]
     Macro { problem: String },
+    /// As [`Refusal::Macro`], while the file is read or a `queue` statement is taken apart.
+    #[error("{problem}")]
+    MacroAt { problem: String, place: String },
     /// A macro function got what it cannot use.
     #[error("{problem}")]
     MacroIn { problem: String, line: u32, step: u32, item: u32, key: String, raw: String },
@@ -243,9 +246,9 @@ pub(crate) fn frame(refusal: &Refusal) -> String {
         Refusal::Line { line, file, detail, trace } => format!(
             "\nERROR: on Line {line} of {file}: {detail}\n{trace}\nERROR: Failed to parse command file (line {line}).\n"
         ),
-        Refusal::AppendedLine { line, file, number } => format!(
-            "\nERROR: on Line {line} of {file}: \n\nERROR: Failed to parse -a argument line (#{number}).\n"
-        ),
+        Refusal::AppendedLine { line, file, number } => {
+            format!("\nERROR: on Line {line} of {file}: \n\nERROR: Failed to parse -a argument line (#{number}).\n")
+        }
         Refusal::DagFile { line, file } => {
             format!("\nERROR: on Line {line} of {file}: \n\nERROR: {refusal}\n")
         }
@@ -255,6 +258,7 @@ pub(crate) fn frame(refusal: &Refusal) -> String {
         | Refusal::ExecutableCrlf { .. }
         | Refusal::TooManyJobs { .. }
         | Refusal::TooManyProcs => format!("\nERROR: {refusal}\n"),
+        Refusal::MacroAt { problem, place } => format!("ERROR {place}: {problem}\n"),
         Refusal::MacroIn { problem, line, step, item, key, raw } => format!(
             "ERROR at Queue statement on Line {line}: {problem}\n\t at Step {step}, ItemIndex {item} while expanding \
              {key}={raw}\n"

@@ -8,6 +8,9 @@ use classad::pack_row;
 
 use crate::ad::Ad;
 
+/// Attributes that the master assigns whatever the text says.
+const MASTERS: [&str; 4] = ["ClusterId", "ProcId", "Owner", "User"];
+
 /// One entry of the log.
 #[derive(Debug, Clone, Copy)]
 struct Change {
@@ -17,6 +20,15 @@ struct Change {
     name: u32,
     /// End of the value in the arena; `None` means that the attribute is gone.
     end: Option<usize>,
+}
+
+/// The jobs of a cluster in their final form, see [`Cluster`](crate::Cluster).
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) ad: Vec<(String, String)>,
+    pub(crate) procs: u32,
+    pub(crate) varying: Vec<String>,
+    pub(crate) rows: Vec<u8>,
 }
 
 /// All jobs so far.
@@ -62,7 +74,9 @@ impl Rows {
         while self.names.len() <= slot {
             self.names.push((ad.name(self.names.len()).to_owned(), None));
         }
-        let text = ad.text(slot);
+        // What the master decides cannot be asked for.
+        let is_masters = MASTERS.iter().any(|own| own.eq_ignore_ascii_case(&self.names[slot].0));
+        let text = if is_masters { None } else { ad.text(slot) };
         if text == self.names[slot].1 {
             return;
         }
@@ -84,8 +98,8 @@ impl Rows {
         self.procs += 1;
     }
 
-    /// First ad, number of jobs, names of varying attributes, packed rows.
-    pub(crate) fn finish(mut self) -> (Vec<(String, String)>, u32, Vec<String>, Vec<u8>) {
+    /// All jobs, packed.
+    pub(crate) fn finish(mut self) -> Packed {
         self.first.resize(self.names.len(), None);
         let mut ad: Vec<(String, String)> = Vec::with_capacity(self.first.len());
         for ((name, _), text) in self.names.iter().zip(&self.first) {
@@ -111,6 +125,6 @@ impl Rows {
                 pack_row(&mut rows, &row);
             }
         }
-        (ad, self.procs, varying, rows)
+        Packed { ad, procs: self.procs, varying, rows }
     }
 }

@@ -31,7 +31,8 @@ pub struct Cluster {
     pub varying: Vec<String>,
     /// One packed row (see `classad::packed`) per job in order, its columns are `varying`; empty when nothing varies.
     pub rows: Vec<u8>,
-    /// The program to copy at submission, unless `transfer_executable = false` or there is none.
+    /// The program to copy at submission. `None` with `transfer_executable = false`, without a program, and when the
+    /// jobs name different ones (`Cmd` is then among `varying` and can only be read when a job starts).
     pub executable: Option<ExecutableUse>,
     /// Absolute path of the grid proxy to copy at submission.
     pub proxy: Option<String>,

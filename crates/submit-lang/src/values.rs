@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_up() {
-        let check = |text, base, want: Option<i64>| assert_eq!(size(text, base, false).map(|s| s.amount), want, "{text}");
+        let check =
+            |text, base, want: Option<i64>| assert_eq!(size(text, base, false).map(|s| s.amount), want, "{text}");
         check("512", 1 << 20, Some(512));
         check("2GB", 1 << 20, Some(2048));
         check("1.5 G", 1 << 20, Some(1536));

@@ -87,9 +87,9 @@ pub(super) fn automatic(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 
 /// Values that are allowed but hardly meant.
 pub(super) fn common_mistakes(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
-    if let Some(user) = job.ad.string("NotifyUser").filter(|user| {
-        ["false", "never"].iter().any(|word| user.eq_ignore_ascii_case(word))
-    }) && once(job, "notify_user")
+    if let Some(user) =
+        job.ad.string("NotifyUser").filter(|user| ["false", "never"].iter().any(|word| user.eq_ignore_ascii_case(word)))
+        && once(job, "notify_user")
     {
         let domain = job.macros.world.host().uid_domain.clone();
         job.warn(format!(

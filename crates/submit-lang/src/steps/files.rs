@@ -14,8 +14,7 @@ pub(super) fn directory(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     let path = name.map_or_else(|| values::compressed(cwd), |name| values::full_path(&name, cwd));
     if job.macros.world.stat(&path).is_ok_and(|facts| facts.executable) || path == cwd {
         job.set_text("Iwd", path.clone());
-        if !job.macros.file_name.is_empty() {
-            let file_name = job.macros.file_name.clone();
+        if let Some(file_name) = job.macros.submit_file().map(str::to_owned) {
             job.set_text("JobSubmitFile", file_name);
         }
         let causes = job.macros.take_causes();

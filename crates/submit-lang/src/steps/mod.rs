@@ -22,11 +22,14 @@ use crate::refusal::Refusal;
 
 pub(crate) use universe::Universe;
 
+/// A step that is a function.
+type Special = fn(&mut Job<'_, '_>) -> Result<(), Refusal>;
+
 /// One step.
 #[derive(Clone)]
 pub(crate) enum Step {
     /// A function of its own.
-    Special(fn(&mut Job<'_, '_>) -> Result<(), Refusal>),
+    Special(Special),
     /// A key of the table.
     Simple(&'static Key),
     /// A `request_` key by its name as written.
@@ -48,9 +51,7 @@ impl Step {
 
 /// All steps for these macros.
 pub(crate) fn plan(macros: &Macros<'_>) -> Vec<Step> {
-    let specials = |list: &[fn(&mut Job<'_, '_>) -> Result<(), Refusal>]| -> Vec<Step> {
-        list.iter().map(|function| Step::Special(*function)).collect()
-    };
+    let specials = |list: &[Special]| list.iter().map(|function| Step::Special(*function)).collect::<Vec<Step>>();
     let mut steps = specials(&[
         base::counters,
         universe::universe,

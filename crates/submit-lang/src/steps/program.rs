@@ -51,6 +51,8 @@ pub(super) fn images(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 /// `executable`, `shell`, `transfer_executable`.
 pub(super) fn executable(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     if job.plain("shell", None)?.is_some() {
+        // A program beside it is no typo, only not used.
+        let _ = job.plain("executable", None)?;
         job.set_text("Cmd", "/bin/sh");
         job.set_bool("TransferExecutable", false);
         return Ok(());
@@ -102,7 +104,8 @@ fn check_executable(job: &mut Job<'_, '_>, name: &str) -> Result<(), Refusal> {
 }
 
 fn is_crlf_script(head: &[u8]) -> bool {
-    head.starts_with(b"#!") && head.split(|byte| *byte == b'\n').next().is_some_and(|line| line.ends_with(b"\r"))
+    head.starts_with(b"#!")
+        && head.split(|byte| *byte == b'\n').next().is_some_and(|line| line.ends_with(b"\r"))
         && head.contains(&b'\n')
 }
 
@@ -117,11 +120,7 @@ pub(super) fn arguments(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     let new = job.plain("arguments2", None)?;
     let allow = job.bool_param("allow_arguments_v1", None)?.unwrap_or(false);
     if old.is_some() && new.is_some() && !allow {
-        return Err(Refusal::BothSyntaxes {
-            old: "arguments",
-            new: "arguments2",
-            allow: "allow_arguments_v1",
-        });
+        return Err(Refusal::BothSyntaxes { old: "arguments", new: "arguments2", allow: "allow_arguments_v1" });
     }
     let parsed = match (&new, &old) {
         (Some(text), _) => arguments::parse_quoted(text),
@@ -264,11 +263,7 @@ fn environment_with(job: &mut Job<'_, '_>, numbers: Numbers) -> Result<bool, Ref
     let new = read(job, "environment2", None)?;
     let allow = job.bool_param("allow_environment_v1", None)?.unwrap_or(false);
     if old.is_some() && new.is_some() && !allow {
-        return Err(Refusal::BothSyntaxes {
-            old: "environment",
-            new: "environment2",
-            allow: "allow_environment_v1",
-        });
+        return Err(Refusal::BothSyntaxes { old: "environment", new: "environment2", allow: "allow_environment_v1" });
     }
     // The key `env` asks for the old form in the ad, unless its value is in the new syntax.
     let prefers_old =

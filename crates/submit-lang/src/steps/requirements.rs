@@ -173,11 +173,8 @@ fn resources(job: &mut Job<'_, '_>, builder: &mut Builder) {
             _ => None,
         };
         match value {
-            Some(classad::Value::Str(text)) => {
-                if !text.is_empty() {
-                    builder.and(&format!("regexp({request}, TARGET.{name})"));
-                }
-            }
+            Some(classad::Value::Str(text)) if text.is_empty() => {}
+            Some(classad::Value::Str(_)) => builder.and(&format!("regexp({request}, TARGET.{name})")),
             Some(classad::Value::Int(number)) if number <= 0 => {}
             Some(classad::Value::Real(number)) if number <= 0.0 => {}
             Some(classad::Value::Int(_) | classad::Value::Real(_) | classad::Value::Undefined) => {

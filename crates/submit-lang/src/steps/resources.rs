@@ -58,12 +58,7 @@ pub(super) fn default_memory(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 }
 
 /// The user's value, else the default unless the attribute stands already or defaults do not count.
-fn wanted(
-    job: &mut Job<'_, '_>,
-    key: &str,
-    attribute: &'static str,
-    default: &str,
-) -> Result<Option<String>, Refusal> {
+fn wanted(job: &mut Job<'_, '_>, key: &str, attribute: &'static str, default: &str) -> Result<Option<String>, Refusal> {
     let given = job.param(key, attribute)?;
     if given.is_some() || job.ad.has(attribute) || grid::is_batch(job) {
         return Ok(given);
@@ -160,9 +155,7 @@ fn gpus(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
                 mistake = job.param("request_gpus_memory", None)?;
             }
             if mistake.is_some() {
-                job.warn(
-                    "\nWARNING: request_gpu_memory is not a submit command, did you mean gpus_minimum_memory?\n",
-                );
+                job.warn("\nWARNING: request_gpu_memory is not a submit command, did you mean gpus_minimum_memory?\n");
             }
         }
     }
@@ -179,7 +172,9 @@ fn gpus(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 fn runtime_version(text: &str) -> Option<i64> {
     let (major, minor) = match text.split_once('.') {
         None => (text.parse::<i64>().ok()?, None),
-        Some((major, minor)) => (major.parse().ok()?, Some(minor.parse::<i64>().ok().filter(|m| (0..100).contains(m))?)),
+        Some((major, minor)) => {
+            (major.parse().ok()?, Some(minor.parse::<i64>().ok().filter(|m| (0..100).contains(m))?))
+        }
     };
     match minor {
         None if major > 1000 => Some(major),

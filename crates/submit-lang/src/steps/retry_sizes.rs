@@ -97,12 +97,7 @@ fn sequence(list: &str, base: i64, key: &'static str) -> Result<(Vec<i64>, Optio
 }
 
 /// The body for a request that grows by `increase`, up to `max`.
-fn increment(
-    job: &mut Job<'_, '_>,
-    growing: &Growing,
-    increase: &str,
-    max: Option<String>,
-) -> Result<String, Refusal> {
+fn increment(job: &mut Job<'_, '_>, growing: &Growing, increase: &str, max: Option<String>) -> Result<String, Refusal> {
     let name = growing.attribute;
     let wrong = || Refusal::RetryIncrement { attribute: name };
     let step = match values::size(increase, growing.base, false) {

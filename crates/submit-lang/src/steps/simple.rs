@@ -36,7 +36,8 @@ pub(super) fn assign(job: &mut Job<'_, '_>, entry: &Key) -> Result<(), Refusal> 
         }
         Kind::Text | Kind::Unquoted | Kind::List | Kind::Path | Kind::UnquotedPath => {
             let Some(value) = job.plain(key, attribute)? else { return Ok(()) };
-            let bare = if matches!(kind, Kind::Unquoted | Kind::UnquotedPath) { values::unquoted(&value) } else { &value };
+            let bare =
+                if matches!(kind, Kind::Unquoted | Kind::UnquotedPath) { values::unquoted(&value) } else { &value };
             let text = match kind {
                 Kind::List => values::words(bare).collect::<Vec<_>>().join(","),
                 Kind::Path | Kind::UnquotedPath if !bare.is_empty() => job.full_path(bare),

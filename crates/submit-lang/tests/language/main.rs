@@ -1,0 +1,8 @@
+//! The submit language as a whole: recorded texts, texts of real clients, marks and limits.
+
+mod clients;
+mod keys;
+mod limits;
+mod marks;
+mod recorded;
+mod site;
