@@ -12,6 +12,7 @@ pub mod frame;
 mod job_id;
 #[doc(hidden)]
 pub mod powercut;
+mod raw_bytes;
 mod record;
 mod replay;
 mod salvage;

@@ -97,7 +97,7 @@ pub struct SubmittedCluster {
     /// Names of the attributes that differ from job to job, in the order of the values in `rows`.
     pub varying: Vec<String>,
     /// The values of the varying attributes, one packed row a job. The packing is the core's; the journal keeps bytes.
-    #[serde(with = "raw_bytes")]
+    #[serde(with = "crate::raw_bytes")]
     pub rows: Vec<u8>,
     /// The executable, an index into the submission's blobs.
     pub executable: Option<u16>,
@@ -117,7 +117,7 @@ pub struct Blob {
     /// Permission bits.
     pub mode: u32,
     /// The content itself, at most [`INLINE_MAX`] bytes; `None`: it is a file of the spool.
-    #[serde(with = "raw_bytes_option")]
+    #[serde(with = "crate::raw_bytes::option")]
     pub inline: Option<Vec<u8>>,
 }
 
@@ -417,7 +417,7 @@ pub struct CheckpointJob {
     /// The job.
     pub job: JobId,
     /// Its values of the varying attributes: one packed row.
-    #[serde(with = "raw_bytes")]
+    #[serde(with = "crate::raw_bytes")]
     pub row: Vec<u8>,
     /// Its state.
     pub status: JobStatus,
@@ -579,59 +579,5 @@ impl Record {
             | Record::CheckpointCluster(_)
             | Record::CheckpointEnd(_) => None,
         }
-    }
-}
-
-/// `Vec<u8>` as one run of bytes: same bytes as serde's list of numbers, without a call for each.
-mod raw_bytes {
-    use std::fmt;
-
-    use serde::de::{Deserializer, Error, Visitor};
-    use serde::ser::Serializer;
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-        }
-        from.deserialize_bytes(Bytes)
-    }
-}
-
-/// The same for `Option<Vec<u8>>`.
-mod raw_bytes_option {
-    use serde::de::{Deserialize, Deserializer};
-    use serde::ser::{Serialize, Serializer};
-
-    struct Raw<'a>(&'a [u8]);
-    impl Serialize for Raw<'_> {
-        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            super::raw_bytes::serialize(self.0, to)
-        }
-    }
-
-    struct Owned(Vec<u8>);
-    impl<'de> Deserialize<'de> for Owned {
-        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Owned, D::Error> {
-            super::raw_bytes::deserialize(from).map(Owned)
-        }
-    }
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
-        bytes.as_deref().map(Raw).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
-        Ok(Option::<Owned>::deserialize(from)?.map(|owned| owned.0))
     }
 }

@@ -67,7 +67,8 @@ pub fn salvage<S: Storage, T: Storage>(from: &S, to: &mut T, id: JournalId) -> R
         }
         copy.append(seq, kind, version, &payload)?;
         if kind == KIND_GAP {
-            copy.next_seq = seq + payload.first_chunk().map_or(1, |bytes| u64::from_le_bytes(*bytes).max(1));
+            let missing = payload.first_chunk().map_or(1, |bytes| u64::from_le_bytes(*bytes));
+            copy.next_seq = seq.saturating_add(missing.max(1));
         } else if kind != KIND_SYNC_MARK {
             records += 1;
         }

@@ -14,10 +14,13 @@ fn every_kind_stands_in_the_document() {
         let row = format!("| {} | 1 | {} | {promise} |", record.kind(), record.name());
         assert!(document.contains(&row), "{row}");
     }
-    for number in
-        [journal::ROTATE_AT / 1024 / 1024, journal::PAYLOAD_MAX as u64 / 1024 / 1024, journal::INLINE_MAX as u64 / 1024]
-    {
-        assert!(document.contains(&format!("{number} MiB")) || document.contains(&format!("{number} KiB")));
+    let limits = [
+        (journal::ROTATE_AT, "once it has 64 MiB", 64 << 20),
+        (journal::PAYLOAD_MAX as u64, "at most 256 MiB", 256 << 20),
+        (journal::INLINE_MAX as u64, "contents up to 64 KiB", 64 << 10),
+        (journal::UNSYNCED_MAX, "At most 1,048,576 records", 1 << 20),
+    ];
+    for (limit, words, number) in limits {
+        assert!(document.contains(words) && limit == number, "{words}");
     }
-    assert!(document.contains("1,048,576 records") && journal::UNSYNCED_MAX == 1_048_576);
 }
