@@ -14,3 +14,8 @@ pub mod workers;
 
 pub use io::{Effect, Input};
 pub use master::{Config, Master};
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod tests;

@@ -130,20 +130,12 @@ impl IdleQueues {
     /// The queue to serve next among those with waiting jobs for which `suits` holds: the owner after the one that
     /// was served last, and of that owner the job with the highest priority and lowest number.
     pub fn choose(&self, suits: impl Fn(QueueId, Shape) -> bool) -> Option<QueueId> {
-        let mut best: Option<((bool, OwnerId, Reverse<i32>, JobId), QueueId)> = None;
-        for (key, id) in &self.by_key {
-            let queue = self.queue(*id);
-            let Some((prio, job, _)) = queue.ready.first() else { continue };
-            if !suits(*id, key.shape) {
-                continue;
-            }
+        let ranked = self.by_key.iter().filter_map(|(key, id)| {
+            let (prio, job, _) = self.queue(*id).ready.first()?;
             let later = self.last_owner.is_some_and(|last| key.owner <= last);
-            let rank = (later, key.owner, *prio, *job);
-            if best.as_ref().is_none_or(|(known, _)| rank < *known) {
-                best = Some((rank, *id));
-            }
-        }
-        best.map(|(_, id)| id)
+            suits(*id, key.shape).then_some((later, key.owner, *prio, *job, *id))
+        });
+        ranked.min().map(|(.., id)| id)
     }
 
     /// Notes that a job of this queue was served.

@@ -238,11 +238,9 @@ impl Templates {
         let text = &*self.template(id).attributes[at].text;
         match find(delta, at) {
             None => Text { front: text, middle: "", back: "" },
-            Some(change) => Text {
-                front: &text[..change.front],
-                middle: change.middle,
-                back: &text[text.len() - change.back..],
-            },
+            Some(change) => {
+                Text { front: &text[..change.front], middle: change.middle, back: &text[text.len() - change.back..] }
+            }
         }
     }
 
@@ -303,7 +301,11 @@ struct Change<'a> {
 
 fn same_names(template: &Template, ad: &SortedAd) -> bool {
     template.attributes.len() == ad.entries.len()
-        && template.attributes.iter().zip(&ad.entries).all(|(a, (folded, name, _))| a.key() == folded && *a.name == **name)
+        && template
+            .attributes
+            .iter()
+            .zip(&ad.entries)
+            .all(|(a, (folded, name, _))| a.key() == folded && *a.name == **name)
 }
 
 fn delta(template: &Template, ad: &SortedAd) -> Vec<u8> {

@@ -87,9 +87,7 @@ const DERIVED: &[(&str, &str, Make)] = &[
     ("holdreasoncode", "HoldReasonCode", |v| v.job.story().hold.as_ref().and_then(|h| int(h.code))),
     ("holdreasonsubcode", "HoldReasonSubCode", |v| v.job.story().hold.as_ref().and_then(|h| int(h.subcode))),
     ("jobcurrentstartdate", "JobCurrentStartDate", |v| v.job.story().start_s.and_then(|s| v.wall(s))),
-    ("jobcurrentstartexecutingdate", "JobCurrentStartExecutingDate", |v| {
-        v.job.story().start_s.and_then(|s| v.wall(s))
-    }),
+    ("jobcurrentstartexecutingdate", "JobCurrentStartExecutingDate", |v| v.job.story().start_s.and_then(|s| v.wall(s))),
     ("jobruncount", "JobRunCount", |v| counted(v.job.story().starts)),
     ("jobstartdate", "JobStartDate", |v| v.job.story().first_start_s.and_then(|s| v.wall(s))),
     ("jobstatus", "JobStatus", |v| int(v.job.status() as u8)),
@@ -164,9 +162,10 @@ impl<'a> JobView<'a> {
     /// Grid universe or routed: such jobs have grid attributes from the start (decision D64).
     fn is_grid(&self) -> bool {
         self.table.position(self.job, "gridresource").is_some()
-            || self.table.position(self.job, "wantjobrouter").is_some_and(|at| {
-                self.table.text_at(self.job, at).fill_in(0, 0).eq_ignore_ascii_case("true")
-            })
+            || self
+                .table
+                .position(self.job, "wantjobrouter")
+                .is_some_and(|at| self.table.text_at(self.job, at).fill_in(0, 0).eq_ignore_ascii_case("true"))
     }
 
     fn edited(&self, folded: &str) -> Option<&'a Option<String>> {
@@ -220,9 +219,8 @@ impl<'a> JobView<'a> {
     /// Calls `each` with name and text of every attribute that may be shown, in no particular order. Private ones
     /// are left out unless `private` is set.
     pub fn for_each(&self, private: bool, mut each: impl FnMut(&str, String)) {
-        let hidden = |folded: &str| {
-            folded.starts_with(HIDDEN_PREFIX) || (!private && PRIVATE.binary_search(&folded).is_ok())
-        };
+        let hidden =
+            |folded: &str| folded.starts_with(HIDDEN_PREFIX) || (!private && PRIVATE.binary_search(&folded).is_ok());
         for (folded, name, make) in DERIVED {
             if self.edited(folded).is_none()
                 && let Some(value) = make(self)
@@ -271,11 +269,8 @@ impl<'a> JobView<'a> {
 
 impl Scope for JobView<'_> {
     fn lookup(&self, name: &str) -> Option<Cow<'_, Expr>> {
-        let folded: Cow<'_, str> = if name.bytes().any(|b| b.is_ascii_uppercase()) {
-            name.to_ascii_lowercase().into()
-        } else {
-            name.into()
-        };
+        let folded: Cow<'_, str> =
+            if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() };
         if !self.job.story().edits.is_empty()
             && let Some(edit) = self.edited(&folded)
         {

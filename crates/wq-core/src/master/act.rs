@@ -68,7 +68,9 @@ impl Master {
     /// Jobs for which a constraint is true. One that only names clusters looks at those alone.
     fn matching(&self, now: Timestamp, text: &str, constraint: &Expr) -> Vec<Slot> {
         match clusters_named(text) {
-            Some(clusters) => clusters.into_iter().flat_map(|c| self.table.of_cluster(c)).map(|(_, slot)| slot).collect(),
+            Some(clusters) => {
+                clusters.into_iter().flat_map(|c| self.table.of_cluster(c)).map(|(_, slot)| slot).collect()
+            }
             None => self
                 .table
                 .from(JobId::new(0, 0))
@@ -80,7 +82,8 @@ impl Master {
 
     fn act_on(&mut self, now: Timestamp, caller: &Caller, act: &Act, slot: Slot) -> JobOutcome {
         let job = self.table.get(slot);
-        let ending = job.story().attempt.and_then(|id| self.attempts.get(&id)).is_some_and(|a| a.state == State::Recording);
+        let ending =
+            job.story().attempt.and_then(|id| self.attempts.get(&id)).is_some_and(|a| a.state == State::Recording);
         if ending {
             // Its end is on the way to the disk: for everybody else it is gone already.
             return JobOutcome::NotFound;
@@ -95,7 +98,11 @@ impl Master {
             Action::Hold => self.hold_by_user(now, slot, &words("condor_hold"), act.subcode.unwrap_or(0)),
             Action::Release => self.release(now, slot, &words("condor_release")),
             Action::Vacate => {
-                if self.vacate(now, slot, "Job vacated by schedd") { JobOutcome::Success } else { JobOutcome::BadStatus }
+                if self.vacate(now, slot, "Job vacated by schedd") {
+                    JobOutcome::Success
+                } else {
+                    JobOutcome::BadStatus
+                }
             }
         }
     }
@@ -204,7 +211,15 @@ mod tests {
     fn only_plain_lists_of_clusters_are_recognised() {
         assert_eq!(clusters_named("(ClusterId == 7 || ClusterId == 8)"), Some(vec![7, 8]));
         assert_eq!(clusters_named("clusterid==12"), Some(vec![12]));
-        for other in ["ClusterId == 7 && ProcId == 1", "ClusterId > 7", "ClusterId == x", "true", "", "ClusterId == -1", "ClusterId =?= 7"] {
+        for other in [
+            "ClusterId == 7 && ProcId == 1",
+            "ClusterId > 7",
+            "ClusterId == x",
+            "true",
+            "",
+            "ClusterId == -1",
+            "ClusterId =?= 7",
+        ] {
             assert_eq!(clusters_named(other), None, "{other}");
         }
     }

@@ -34,6 +34,8 @@ pub struct Config {
     pub owner_held_max: u64,
     /// Losses that count until a job is held.
     pub losses_max: u32,
+    /// Ask for the outputs of a link's only task together with its result (decision D38).
+    pub one_write: bool,
     /// Seconds until a peer must have said hello.
     pub hello_s: u64,
     /// Seconds between checks of a peer with tasks.
@@ -65,6 +67,7 @@ impl Default for Config {
             owner_jobs_max: 10_000_000,
             owner_held_max: 10_000,
             losses_max: 5,
+            one_write: true,
             hello_s: 30,
             check_busy_s: 120,
             check_idle_s: 900,

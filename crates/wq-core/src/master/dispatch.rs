@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
+use classad::{ClassAd, Value};
 use journal::{LostReason, Record, Started};
 use wq_proto::{FileFlags, FileMode, Infile, Outfile, TaskMessage, ToWorker};
 
@@ -17,6 +18,7 @@ use crate::jobs::{QueueId, Slot, Status};
 use crate::run::{
     Attempt, BlobUse, CommandLine, JobFiles, Output, OutputKind, SandboxNames, State, StreamName, Verdict,
 };
+use crate::workers::{Peer, Shape};
 
 /// Matches of one turn; the rest follows at once, after inputs that wait have had theirs.
 const MATCHES_MAX: usize = 256;
@@ -113,7 +115,9 @@ impl Master {
     /// Starts an attempt: books its share and has its files looked up.
     fn begin(&mut self, now: Timestamp, slot: Slot, link: LinkId) {
         let view = self.view(slot, now);
-        let files = match JobFiles::read(&view) {
+        let shape = self.table.idle.shape(view.job.queue);
+        let peer = self.peers.get(link).expect("the index names peers that stand");
+        let files = match JobFiles::read(&view, &machine_ad(peer, shape)) {
             Ok(files) => files,
             Err(trouble) => return self.hold(now, slot, &trouble, None),
         };
@@ -123,7 +127,6 @@ impl Master {
         let id = AttemptId(self.next_attempt);
         self.next_attempt += 1;
         self.table.dequeue(slot);
-        let shape = self.table.idle.shape(self.table.get(slot).queue);
         let job = self.table.get_mut(slot);
         let story = job.story_mut();
         story.attempt = Some(id);
@@ -150,6 +153,7 @@ impl Master {
                 files: Box::new(files),
                 names: Box::new(names),
                 line: Box::new(line),
+                asked_ahead: false,
                 started: now,
                 sent: 0,
                 received: 0,
@@ -188,9 +192,8 @@ impl Master {
     fn start_of(&self, now: Timestamp, id: AttemptId) -> Started {
         let attempt = &self.attempts[&id];
         let peer = self.peers.get(attempt.link).expect("an attempt's peer stands");
-        let (shape, total) = (attempt.shape, peer.total);
-        // What was not asked for is not reserved; a share in proportion to the cores is shown.
-        let shown = |asked: u64, total: u64| if asked > 0 { asked } else { share(total, shape.cores, peer.total.cores) };
+        let shape = attempt.shape;
+        let (memory_mb, disk_mb) = allocation(peer, shape);
         Started {
             job: attempt.job,
             at_s: now.seconds(),
@@ -198,8 +201,8 @@ impl Master {
             host: peer.host.to_string(),
             slot: format!("slot1@{}", peer.host),
             cpus: shape.cores,
-            memory_mb: shown(shape.memory_mb, total.memory_mb),
-            disk_mb: shown(shape.disk_mb, total.disk_mb),
+            memory_mb,
+            disk_mb,
             gpus: shape.gpus,
         }
     }
@@ -213,8 +216,12 @@ impl Master {
         let task = peer.next_task();
         let mut parcel = Parcel { id, inputs: Vec::new(), puts: Vec::new() };
         let (files, names) = (&attempt.files, &attempt.names);
-        if let Some(executable) = files.executable {
-            parcel.blob(executable, &names.executable, executable.mode | 0o700);
+        match files.executable {
+            Some(executable) if executable.is_shared() => {
+                parcel.shared(executable, &names.shared, peer.blobs.insert(executable.id));
+            }
+            Some(executable) => parcel.blob(executable, &names.executable, executable.mode | 0o700),
+            None => {}
         }
         if let Some(wrapper) = wrapper {
             let used = BlobUse { id: wrapper.id, size: wrapper.size, mode: wrapper.mode };
@@ -260,7 +267,7 @@ impl Master {
             reason: format!("Transfer input files failure: Work Queue cannot carry this job: {error}"),
         })?;
         attempt.sent = text.len() as u64 + parcel.puts.iter().map(|put| put.size).sum::<u64>();
-        attempt.cached = parcel.puts.iter().map(|put| put.name.clone()).collect();
+        attempt.cached = parcel.puts.iter().filter(|put| !put.stays).map(|put| put.name.clone()).collect();
         attempt.task = Some(task);
         attempt.state = State::Sending;
         peer.preparing.remove(&id);
@@ -271,13 +278,9 @@ impl Master {
     /// Queues everything a task needs on its link.
     fn send(&mut self, id: AttemptId, puts: Vec<Put>, text: Bytes) {
         let link = self.attempts[&id].link;
-        for Put { source, size, name, mode } in puts {
-            let message = ToWorker::Put {
-                name: name.into(),
-                len: size,
-                mode: FileMode::new(mode),
-                flags: Some(FileFlags::NONE),
-            };
+        for Put { source, size, name, mode, stays } in puts {
+            let flags = if stays { FileFlags::CACHE } else { FileFlags::NONE };
+            let message = ToWorker::Put { name: name.into(), len: size, mode: FileMode::new(mode), flags: Some(flags) };
             self.effects.push_back(Effect::Tell { link, message });
             self.effects.push_back(Effect::SendBody { link, source, attempt: id });
         }
@@ -302,6 +305,7 @@ impl Master {
                 let no = self.next_record;
                 self.log_executing(now, no, slot, &address);
                 self.watch_closely(now, link);
+                self.limit_time(now, id, slot);
             }
             // Stopped while its bytes were on the way: it did run, if only for a moment.
             State::Killing(verdict) => {
@@ -309,6 +313,36 @@ impl Master {
             }
             _ => {}
         }
+    }
+
+    /// `allowed_execute_duration` and `allowed_job_duration`: timers of ours, the wire's limits mean different things
+    /// in different releases.
+    fn limit_time(&mut self, now: Timestamp, id: AttemptId, slot: Slot) {
+        let view = self.view(slot, now);
+        let seconds = |name: &str| view.value(name).as_int().and_then(|s| u64::try_from(s).ok());
+        let spent = now.seconds() - view.job.story().first_start_s.unwrap_or(now.seconds());
+        let execute = seconds("allowedexecuteduration");
+        let job = seconds("allowedjobduration").map(|s| s.saturating_sub(spent.max(0) as u64));
+        if let Some(first) = execute.into_iter().chain(job).min() {
+            self.timers.set(now.plus_s(first), Timer::TimeLimit(id));
+        }
+    }
+
+    pub(super) fn time_limit_due(&mut self, now: Timestamp, id: AttemptId) {
+        let Some(attempt) = self.attempts.get(&id).filter(|a| a.state == State::Running) else { return };
+        let slot = attempt.slot;
+        let ran_s = now.since(attempt.started) / 1_000_000;
+        let limit = |name: &str| self.view(slot, now).value(name).as_int();
+        let (code, reason) = match limit("allowedexecuteduration") {
+            Some(limit) if ran_s >= limit.max(0) as u64 => {
+                (47, format!("The job exceeded allowed execute duration of {}", interval(limit)))
+            }
+            _ => {
+                let limit = limit("allowedjobduration").unwrap_or(0);
+                (46, format!("The job exceeded allowed job duration of {}", interval(limit)))
+            }
+        };
+        self.hold_run(now, slot, (code, 0), &reason);
     }
 
     /// Tells the peer to forget a task and asks for a sign of life behind it (decision D32).
@@ -335,7 +369,7 @@ impl Master {
         peer.checks.push_back(vec![id]);
         peer.checked_at.get_or_insert(now);
         self.timers.set(now.plus_s(self.config.confirm_s), Timer::Confirm(id));
-        self.timers.set(now.plus_s(self.config.check_kill_s), Timer::Check(link));
+        self.look_again(link, now.plus_s(self.config.check_kill_s));
     }
 
     /// The worker did not confirm in time: the job's story goes on without it.
@@ -357,9 +391,34 @@ impl Master {
     }
 }
 
-/// What a job gets of a resource that it did not ask for: in proportion to its cores, for display only.
-fn share(total: u64, cores: u32, of: u32) -> u64 {
-    total.saturating_mul(cores.into()) / u64::from(of.max(1))
+/// Memory and disk of a job in MB: what it asked for, else a share of its worker in proportion to the cores, which is
+/// shown and not reserved (decision D26).
+fn allocation(peer: &Peer, shape: Shape) -> (u64, u64) {
+    let most = peer.largest;
+    let share = |asked: u64, total: u64| match asked {
+        0 => total.saturating_mul(shape.cores.into()) / u64::from(most.cores.max(1)),
+        asked => asked,
+    };
+    (share(shape.memory_mb, most.memory_mb), share(shape.disk_mb, most.disk_mb))
+}
+
+/// What `$$(…)` may name of the place where a job runs (decision D30).
+fn machine_ad(peer: &Peer, shape: Shape) -> ClassAd {
+    let (memory_mb, disk_mb) = allocation(peer, shape);
+    let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    let mut ad = ClassAd::new();
+    ad.insert("Cpus", int(shape.cores.into()));
+    ad.insert("Disk", int(disk_mb.saturating_mul(1024)));
+    ad.insert("GPUs", int(shape.gpus.into()));
+    ad.insert("Machine", Value::from(&*peer.host));
+    ad.insert("Memory", int(memory_mb));
+    ad
+}
+
+/// `D+HH:MM:SS`, as HTCondor writes spans.
+fn interval(seconds: i64) -> String {
+    let s = seconds.max(0);
+    format!("{}+{:02}:{:02}:{:02}", s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
 }
 
 struct Put {
@@ -367,6 +426,8 @@ struct Put {
     size: u64,
     name: String,
     mode: u32,
+    /// Is kept in the peer's cache for other jobs.
+    stays: bool,
 }
 
 /// Files on their way to a sandbox.
@@ -388,7 +449,20 @@ impl Parcel {
             sandbox: Bytes::from(sandbox.to_owned()),
             flags: FileFlags::NONE,
         });
-        self.puts.push(Put { source, size, name, mode });
+        self.puts.push(Put { source, size, name, mode, stays: false });
+    }
+
+    /// A large blob under a name that means this content for ever; sent only the first time.
+    fn shared(&mut self, blob: BlobUse, sandbox: &str, first: bool) {
+        let name = format!("b{}", blob.id);
+        self.inputs.push(Infile {
+            cached: Bytes::from(name.clone()),
+            sandbox: Bytes::from(sandbox.to_owned()),
+            flags: FileFlags::CACHE,
+        });
+        if first {
+            self.puts.push(Put { source: Source::Blob(blob.id), size: blob.size, name, mode: 0o755, stays: true });
+        }
     }
 }
 

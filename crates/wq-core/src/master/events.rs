@@ -29,7 +29,13 @@ pub(super) struct Progress {
 
 impl Master {
     /// Appends an event of a job to its log, if it has one.
-    pub(super) fn log(&mut self, now: Timestamp, no: RecordNo, slot: Slot, make: impl FnOnce(EventJob, EventTime) -> Event) {
+    pub(super) fn log(
+        &mut self,
+        now: Timestamp,
+        no: RecordNo,
+        slot: Slot,
+        make: impl FnOnce(EventJob, EventTime) -> Event,
+    ) {
         let view = self.view(slot, now);
         let Some(path) = view.string("userlog").filter(|path| !path.is_empty() && path != "/dev/null") else { return };
         let xml = view.value("userlogusexml").truth() == Some(true);

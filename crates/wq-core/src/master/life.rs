@@ -82,12 +82,8 @@ impl Master {
         self.table.set_status(slot, Status::Completed, ended.at_s);
         let story = self.table.get_mut(slot).story_mut();
         story.completions += 1;
-        story.ending = Some(Ending {
-            exit: ended.exit,
-            at_s: ended.at_s,
-            sent: ended.bytes_sent,
-            received: ended.bytes_received,
-        });
+        story.ending =
+            Some(Ending { exit: ended.exit, at_s: ended.at_s, sent: ended.bytes_sent, received: ended.bytes_received });
     }
 
     /// The job is gone for good.

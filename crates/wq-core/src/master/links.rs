@@ -86,7 +86,7 @@ impl Master {
                     };
                     self.peers.make_ready(link);
                     self.effect(Effect::Notice(notice));
-                    self.timers.set(now.plus_s(self.config.check_idle_s), Timer::Check(link));
+                    self.look_again(link, now.plus_s(self.config.check_idle_s));
                 } else if !changed {
                     return;
                 }
@@ -121,14 +121,25 @@ impl Master {
 
     /// A task is with the peer: it is asked more often from now on.
     pub(super) fn watch_closely(&mut self, now: Timestamp, link: LinkId) {
-        self.timers.set(now.plus_s(self.config.check_busy_s), Timer::Check(link));
+        self.look_again(link, now.plus_s(self.config.check_busy_s));
+    }
+
+    /// Looks at the peer at this time, unless that happens earlier anyway. One timer counts; others are stale.
+    pub(super) fn look_again(&mut self, link: LinkId, at: Timestamp) {
+        if let Some(peer) = self.peers.get_mut(link)
+            && peer.look_at.is_none_or(|known| at < known)
+        {
+            peer.look_at = Some(at);
+            self.timers.set(at, Timer::Check(link));
+        }
     }
 
     pub(super) fn check_due(&mut self, now: Timestamp, link: LinkId) {
         let Some(peer) = self.peers.get_mut(link) else { return };
-        if peer.phase != Phase::Ready {
+        if peer.phase != Phase::Ready || peer.look_at.is_none_or(|at| at > now) {
             return;
         }
+        peer.look_at = None;
         let killing = peer.checks.iter().any(|waiting| !waiting.is_empty());
         let patience = if killing { self.config.check_kill_s } else { self.config.check_answer_s };
         let quiet = if peer.tasks.is_empty() { self.config.check_idle_s } else { self.config.check_busy_s };
@@ -150,7 +161,7 @@ impl Master {
             }
             _ => peer.heard_at.plus_s(quiet),
         };
-        self.timers.set(next, Timer::Check(link));
+        self.look_again(link, next);
     }
 
     fn give_up(&mut self, now: Timestamp, link: LinkId) {

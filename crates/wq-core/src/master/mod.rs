@@ -30,7 +30,7 @@ pub use self::config::Config;
 use self::promises::{Logged, Promises};
 use self::query::Cursor;
 use self::timers::{Timer, Timers};
-use crate::ids::{AttemptId, BlobId, ClientId, LinkId, RecordNo, Timestamp};
+use crate::ids::{AttemptId, BlobId, ClientId, RecordNo, Timestamp};
 use crate::io::{Ask, Caller, Effect, Input};
 use crate::jobs::view::{JobView, SiteFacts};
 use crate::jobs::{JobTable, Slot};
@@ -79,11 +79,8 @@ pub struct Master {
 impl Master {
     /// A master that has nothing yet. [`Master::recover`] may follow, then [`Master::start`].
     pub fn new(config: Config) -> Master {
-        let site = SiteFacts {
-            host: config.host.clone(),
-            domain: config.domain.clone(),
-            grid_idle: config.grid_idle.clone(),
-        };
+        let site =
+            SiteFacts { host: config.host.clone(), domain: config.domain.clone(), grid_idle: config.grid_idle.clone() };
         Master {
             site,
             wall_offset_s: config.wall_offset_s,
@@ -158,6 +155,7 @@ impl Master {
                 Timer::Quarantine(link) => self.quarantine_over(now, link),
                 Timer::Confirm(attempt) => self.confirm_due(now, attempt),
                 Timer::Parked(attempt) => self.parked_due(now, attempt),
+                Timer::TimeLimit(attempt) => self.time_limit_due(now, attempt),
                 Timer::Dispatch => {}
                 Timer::Policies => self.policies_due(now),
                 Timer::EventsUpto => self.events_due(now),
@@ -244,9 +242,5 @@ impl Master {
                 assert!(self.attempts.contains_key(attempt), "task of {:?} without attempt", peer.link);
             }
         }
-    }
-
-    fn peer_of(&self, link: LinkId) -> Option<&crate::workers::Peer> {
-        self.peers.get(link)
     }
 }

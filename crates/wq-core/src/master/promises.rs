@@ -7,7 +7,6 @@ use control_proto::{Refusal, Reply};
 use super::Master;
 use crate::ids::{AttemptId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Effect;
-use crate::jobs::Status;
 
 /// What happens when a record is on disk.
 #[derive(Debug)]
@@ -22,8 +21,6 @@ pub(super) enum Then {
     Released(JobId),
     /// An attempt has ended for good.
     Ended(AttemptId),
-    /// A client gets its answer.
-    Answer(ClientId, Reply),
     /// A client gets its answer once the event logs are written.
     AnswerLogged(ClientId, Reply),
     /// The last record before the end of the process.
@@ -83,13 +80,10 @@ impl Master {
             Then::Released(job) => {
                 if let Some(slot) = self.table.find(job) {
                     self.log_released(now, no, slot);
-                    if self.table.get(slot).status() == Status::Idle && self.table.get(slot).story().attempt.is_none() {
-                        self.make_ready(slot);
-                    }
+                    self.run_again(now, slot);
                 }
             }
             Then::Ended(attempt) => self.finish(now, no, attempt),
-            Then::Answer(client, reply) => self.answer(client, reply),
             Then::AnswerLogged(client, reply) => {
                 let token = self.log_mark(Logged::Answer(client, reply));
                 self.effect(Effect::LogMark { token });
@@ -128,7 +122,7 @@ impl Master {
         let waiting = std::mem::take(&mut self.promises.waiting);
         self.store_failed = Some(reason.clone());
         for (_, then) in waiting {
-            if let Then::Answer(client, _) | Then::AnswerLogged(client, _) = then {
+            if let Then::AnswerLogged(client, _) = then {
                 self.refuse(client, Refusal::Storage, format!("the journal cannot be written: {reason}"));
             }
         }

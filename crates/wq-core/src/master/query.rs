@@ -46,7 +46,11 @@ impl Master {
             match classad::parse_expr(text) {
                 Ok(expr) => constraints.push(expr),
                 Err(error) => {
-                    return self.refuse(client, Refusal::Constraint, format!("the constraint {text} does not parse: {error}"));
+                    return self.refuse(
+                        client,
+                        Refusal::Constraint,
+                        format!("the constraint {text} does not parse: {error}"),
+                    );
                 }
             }
         }
@@ -64,7 +68,10 @@ impl Master {
             limit: query.limit.unwrap_or(u64::MAX),
             totals_only: query.totals_only,
             end: ListingEnd {
-                mine: self.table.find_owner(caller.uid).map_or_else(Totals::default, |owner| self.table.totals(Some(owner))),
+                mine: self
+                    .table
+                    .find_owner(caller.uid)
+                    .map_or_else(Totals::default, |owner| self.table.totals(Some(owner))),
                 all: self.table.totals(None),
                 ..ListingEnd::default()
             },
@@ -166,17 +173,18 @@ impl Master {
 fn ranges(select: &Selection) -> Vec<(JobId, JobId)> {
     let everything = vec![(JobId::new(0, 0), JobId::new(u32::MAX, u32::MAX))];
     let of_cluster = |cluster: u32| (JobId::new(cluster, 0), JobId::new(cluster, u32::MAX));
-    let mut ranges: Vec<(JobId, JobId)> = match (select.owners.is_empty(), select.jobs.is_empty() && select.clusters.is_empty()) {
-        (true, false) => {
-            let jobs = select.jobs.iter().map(|(c, p)| (JobId::new(*c, *p), JobId::new(*c, *p)));
-            jobs.chain(select.clusters.iter().map(|c| of_cluster(*c))).collect()
-        }
-        (true, true) => match select.constraints.iter().find_map(|text| clusters_named(text)) {
-            Some(clusters) => clusters.into_iter().map(of_cluster).collect(),
-            None => return everything,
-        },
-        (false, _) => return everything,
-    };
+    let mut ranges: Vec<(JobId, JobId)> =
+        match (select.owners.is_empty(), select.jobs.is_empty() && select.clusters.is_empty()) {
+            (true, false) => {
+                let jobs = select.jobs.iter().map(|(c, p)| (JobId::new(*c, *p), JobId::new(*c, *p)));
+                jobs.chain(select.clusters.iter().map(|c| of_cluster(*c))).collect()
+            }
+            (true, true) => match select.constraints.iter().find_map(|text| clusters_named(text)) {
+                Some(clusters) => clusters.into_iter().map(of_cluster).collect(),
+                None => return everything,
+            },
+            (false, _) => return everything,
+        };
     ranges.sort_unstable();
     // A job named twice, or beside its cluster, is listed once: the cursor never goes back.
     ranges

@@ -32,6 +32,31 @@ impl Master {
         }
         peer.expects.push_back(Expect::Results);
         self.effect(Effect::Tell { link, message: ToWorker::SendResults });
+        self.ask_ahead(link);
+    }
+
+    /// With one task out there is no doubt whose result it is: its outputs are asked for in the same write (D38).
+    fn ask_ahead(&mut self, link: LinkId) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        let mut tasks = peer.tasks.values();
+        let (Some(id), None, true) = (tasks.next().copied(), tasks.next(), self.config.one_write) else { return };
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if !matches!(attempt.state, State::Running | State::Sending) {
+            return;
+        }
+        attempt.asked_ahead = true;
+        self.ask_for_outputs(id);
+    }
+
+    fn ask_for_outputs(&mut self, id: AttemptId) {
+        let attempt = &self.attempts[&id];
+        let link = attempt.link;
+        let names: Vec<String> = attempt.outputs.iter().map(|output| output.cached.clone()).collect();
+        for (at, name) in names.into_iter().enumerate() {
+            let peer = self.peers.get_mut(link).expect("outputs are asked of peers that stand");
+            peer.expects.push_back(Expect::Output { attempt: id, output: at as u16 });
+            self.effect(Effect::Tell { link, message: ToWorker::Get { name: name.into() } });
+        }
     }
 
     /// A `result` line: its text follows.
@@ -107,22 +132,20 @@ impl Master {
     /// Asks for all outputs.
     fn fetch(&mut self, now: Timestamp, id: AttemptId) {
         let attempt = self.attempts.get_mut(&id).expect("the caller has it");
-        let (link, slot) = (attempt.link, attempt.slot);
+        let slot = attempt.slot;
         attempt.trouble = None;
         attempt.received = 0;
         for output in &mut attempt.outputs {
             (output.done, output.missing, output.size) = (false, false, 0);
         }
         attempt.state = State::Fetching(attempt.outputs.len());
-        let names: Vec<String> = attempt.outputs.iter().map(|output| output.cached.clone()).collect();
-        self.table.get_mut(slot).story_mut().transferring_output = !names.is_empty();
-        if names.is_empty() {
-            return self.all_fetched(now, id);
-        }
-        for (at, name) in names.into_iter().enumerate() {
-            let peer = self.peers.get_mut(link).expect("results come from peers that stand");
-            peer.expects.push_back(Expect::Output { attempt: id, output: at as u16 });
-            self.effect(Effect::Tell { link, message: ToWorker::Get { name: name.into() } });
+        let asked = std::mem::take(&mut attempt.asked_ahead);
+        let none = attempt.outputs.is_empty();
+        self.table.get_mut(slot).story_mut().transferring_output = !none;
+        if none {
+            self.all_fetched(now, id);
+        } else if !asked {
+            self.ask_for_outputs(id);
         }
     }
 
@@ -161,7 +184,9 @@ impl Master {
             attempt.trouble.get_or_insert(Trouble {
                 code: 33,
                 subcode: 0,
-                reason: format!("Transfer output files failure: size of output exceeds max_transfer_output_mb = {limit}"),
+                reason: format!(
+                    "Transfer output files failure: size of output exceeds max_transfer_output_mb = {limit}"
+                ),
             });
             return;
         }
@@ -203,7 +228,8 @@ impl Master {
         match inside {
             None => output.missing = true,
             Some(inside) => {
-                let reason = format!("Transfer output files failure: the worker could not read {}/{inside}", output.sandbox);
+                let reason =
+                    format!("Transfer output files failure: the worker could not read {}/{inside}", output.sandbox);
                 attempt.trouble.get_or_insert(Trouble { code: 12, subcode: errno, reason });
             }
         }
@@ -381,8 +407,19 @@ impl Master {
         }
     }
 
-    /// A held job whose result still waits at its worker was released: fetch again instead of running again.
-    pub(super) fn fetch_again(&mut self, now: Timestamp, slot: crate::jobs::Slot) -> bool {
+    /// A held job was released: it waits for a worker, or its result is fetched again where it still lies.
+    pub(super) fn run_again(&mut self, now: Timestamp, slot: crate::jobs::Slot) {
+        let job = self.table.get(slot);
+        if job.status() != Status::Idle || self.fetch_again(now, slot) {
+            return;
+        }
+        // A run that is being killed says so itself when it is over.
+        if self.table.get(slot).story().attempt.is_none() {
+            self.make_ready(slot);
+        }
+    }
+
+    fn fetch_again(&mut self, now: Timestamp, slot: crate::jobs::Slot) -> bool {
         let Some(id) = self.table.get(slot).story().attempt else { return false };
         let Some(attempt) = self.attempts.get(&id) else { return false };
         if attempt.state != State::Parked || self.peers.get(attempt.link).is_none() {

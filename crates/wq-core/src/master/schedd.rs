@@ -16,14 +16,19 @@ impl Master {
             match classad::parse_expr(text) {
                 Ok(expr) => wanted &= classad::eval(&expr, &ad, None, &env).truth() == Some(true),
                 Err(error) => {
-                    return self.refuse(client, Refusal::Constraint, format!("the constraint {text} does not parse: {error}"));
+                    return self.refuse(
+                        client,
+                        Refusal::Constraint,
+                        format!("the constraint {text} does not parse: {error}"),
+                    );
                 }
             }
         }
         self.answer(client, Reply::Listing);
         let mut writer = listing::Writer::default();
         if wanted {
-            let rows: Vec<(String, String)> = ad.iter().map(|(name, expr)| (name.to_owned(), expr.to_string())).collect();
+            let rows: Vec<(String, String)> =
+                ad.iter().map(|(name, expr)| (name.to_owned(), expr.to_string())).collect();
             writer.push(rows.iter().map(|(name, text)| (name.as_str(), text.as_str())));
         }
         let ads = writer.ads();
@@ -37,7 +42,12 @@ impl Master {
     fn schedd_ad(&self, now: Timestamp) -> ClassAd {
         let totals = self.table.totals(None);
         let wall_s = now.seconds() + self.wall_offset_s;
-        let address = format!("<{}?addrs={}&alias={}>", self.config.address, self.config.address.replace(':', "-"), self.config.host);
+        let address = format!(
+            "<{}?addrs={}&alias={}>",
+            self.config.address,
+            self.config.address.replace(':', "-"),
+            self.config.host
+        );
         let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let attributes: [(&str, Value); 22] = [
             ("AddressV1", Value::from(format!("{{[ a=\"{}\"; p=\"primary\"; ]}}", self.config.address))),

@@ -16,8 +16,16 @@ use crate::run::BlobUse;
 use crate::workers::Shape;
 
 /// Attributes whose value decides shape, order or first state of a job, lower case.
-const WATCHED: [&str; 8] =
-    ["_awqrequested", "jobprio", "jobstatus", "requestcpus", "requestdisk", "requestgpus", "requestmemory", "transferinputsizemb"];
+const WATCHED: [&str; 8] = [
+    "_awqrequested",
+    "jobprio",
+    "jobstatus",
+    "requestcpus",
+    "requestdisk",
+    "requestgpus",
+    "requestmemory",
+    "transferinputsizemb",
+];
 
 /// Cluster numbers stay below: clients keep them as signed 32-bit numbers.
 const CLUSTER_MAX: u32 = i32::MAX as u32;
@@ -93,7 +101,13 @@ impl Master {
     }
 
     /// Everything that can be wrong with a submission.
-    fn check(&self, caller: &Caller, request: &Submit, rows: &[Vec<u8>], blobs: &[BlobIn]) -> Result<(), (Refusal, String)> {
+    fn check(
+        &self,
+        caller: &Caller,
+        request: &Submit,
+        rows: &[Vec<u8>],
+        blobs: &[BlobIn],
+    ) -> Result<(), (Refusal, String)> {
         let malformed = |what: &str| Err((Refusal::Malformed, format!("the submission {what}")));
         if request.clusters.is_empty() || rows.len() != request.clusters.len() {
             return malformed("has no clusters or not as many proc tables as clusters");
@@ -118,7 +132,9 @@ impl Master {
                 }
             }
             for (name, _) in &cluster.ad {
-                if name.to_ascii_lowercase().starts_with(crate::jobs::view::HIDDEN_PREFIX) && !OWN_HIDDEN.contains(&name.as_str()) {
+                if name.to_ascii_lowercase().starts_with(crate::jobs::view::HIDDEN_PREFIX)
+                    && !OWN_HIDDEN.contains(&name.as_str())
+                {
                     return malformed(&format!("has the attribute {name}: names beginning with _Awq are not free"));
                 }
             }
@@ -139,7 +155,10 @@ impl Master {
         if let Some(owner) = self.table.find_owner(caller.uid) {
             let totals = self.table.totals(Some(owner));
             if totals.jobs + procs > self.config.owner_jobs_max {
-                return limit(format!("Number of submitted jobs would exceed MAX_JOBS_PER_OWNER ({})", self.config.owner_jobs_max));
+                return limit(format!(
+                    "Number of submitted jobs would exceed MAX_JOBS_PER_OWNER ({})",
+                    self.config.owner_jobs_max
+                ));
             }
             if totals.held >= self.config.owner_held_max {
                 return limit(format!(
@@ -170,7 +189,8 @@ impl Master {
         let owner = self.table.owner(submitted.uid, submitted.gid, &submitted.owner);
         for cluster in &submitted.clusters {
             let mut ad = SortedAd::new(&cluster.ad);
-            let uses = [("_AwqExecutable", cluster.executable), ("_AwqProxy", cluster.proxy), ("_AwqToken", cluster.token)];
+            let uses =
+                [("_AwqExecutable", cluster.executable), ("_AwqProxy", cluster.proxy), ("_AwqToken", cluster.token)];
             for (name, index) in uses {
                 let Some(blob) = index.and_then(|at| submitted.blobs.get(usize::from(at))) else { continue };
                 let used = BlobUse { id: BlobId(blob.hash), size: blob.len, mode: blob.mode };

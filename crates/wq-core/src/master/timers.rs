@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Confirm(AttemptId),
     /// An undeliverable result has waited long enough at its worker.
     Parked(AttemptId),
+    /// The job may not run longer.
+    TimeLimit(AttemptId),
     /// More matches than one turn allows.
     Dispatch,
     /// The next slice of jobs for the periodic policies.

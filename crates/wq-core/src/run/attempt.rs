@@ -102,6 +102,8 @@ pub struct Attempt {
     pub outputs: Vec<Output>,
     /// Names in the peer's cache that go with the attempt.
     pub cached: Vec<String>,
+    /// Its outputs were asked for together with its result.
+    pub asked_ahead: bool,
     /// When the last byte of the task was sent.
     pub started: Timestamp,
     /// Bytes to the worker.

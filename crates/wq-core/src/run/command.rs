@@ -22,6 +22,8 @@ pub struct SandboxNames {
     pub token: String,
     /// Folder that collects all new files.
     pub collected: String,
+    /// A large executable as it comes from the worker's cache.
+    pub shared: String,
     /// Its time tells which inputs the job has changed.
     pub marker: String,
 }
@@ -44,6 +46,7 @@ impl SandboxNames {
             proxy: format!("{OURS}proxy"),
             token: format!("{OURS}token"),
             collected: format!("{OURS}out"),
+            shared: format!("{OURS}in/executable"),
             marker: format!("{OURS}start"),
         }
     }
@@ -92,6 +95,9 @@ impl CommandLine {
         let place = |name: &str| if shared { format!("\"$D/{name}\"") } else { name.to_owned() };
         if shared {
             text.push_str(&format!("D=\"$PWD\"; cd {} || exit 1; ", shell_quote(&files.iwd)));
+        }
+        if files.executable.is_some_and(|blob| blob.is_shared()) {
+            text.push_str(&format!("cp {0} {1} && chmod 700 {1}; ", names.shared, names.executable));
         }
         if files.everything {
             text.push_str(&format!(": > {}; ", names.marker));
@@ -208,7 +214,10 @@ mod tests {
         f.stderr = Stream::File("/home/u/e".into());
         f.stdin = Some("/home/u/in".into());
         f.outputs = vec![("log".into(), "/home/u/log".into())];
-        assert_eq!(line(&f, false), format!("{HEAD}./agent.sh 'a b' 'it'\\''s' < .awq-stdin > .awq-log 2> err; exit $?"));
+        assert_eq!(
+            line(&f, false),
+            format!("{HEAD}./agent.sh 'a b' 'it'\\''s' < .awq-stdin > .awq-log 2> err; exit $?")
+        );
         f.stdout = Stream::Null;
         f.stderr = Stream::Null;
         f.stdin = None;
@@ -216,6 +225,16 @@ mod tests {
         assert_eq!(
             line(&f, false),
             format!("{HEAD}'/home/u/agent.startup' 'a b' 'it'\\''s' > /dev/null 2> /dev/null; exit $?")
+        );
+    }
+
+    #[test]
+    fn a_large_executable_is_copied_from_the_cache() {
+        let mut f = files();
+        f.executable = Some(BlobUse { size: 100_000, ..f.executable.unwrap() });
+        assert_eq!(
+            line(&f, false),
+            format!("{HEAD}cp .awq-in/executable agent.sh && chmod 700 agent.sh; ./agent.sh > log 2>&1; exit $?")
         );
     }
 

@@ -1,12 +1,15 @@
 //! Which files a job takes along and which it brings back, read from its ad (decisions D19, D23, D26-D28, D35).
 
-use classad::Value;
+use classad::{ClassAd, Scope, Value};
 
 use super::command::SandboxNames;
 use super::words::{absolute, base_name, split_env_v1, split_list, split_remaps, split_v1, split_v2};
 use crate::ids::BlobId;
 use crate::io::{Plan, PlannedInput, Trouble};
 use crate::jobs::view::JobView;
+
+/// Blobs up to this size are sent for each attempt, in bytes.
+const SHARED_ABOVE: u64 = 64 << 10;
 
 /// `should_transfer_files`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,12 @@ pub struct BlobUse {
 }
 
 impl BlobUse {
+    /// Large enough to be worth keeping in a worker's cache for other jobs. A task can change a cached file through
+    /// its hard link, so the command line takes a copy of it (decision D29).
+    pub fn is_shared(self) -> bool {
+        self.size > SHARED_ABOVE
+    }
+
     /// As it stands, in quotes, in the hidden attributes `_AwqExecutable`, `_AwqProxy` and `_AwqToken`.
     pub fn to_text(self) -> String {
         format!("\"{} {} {:o}\"", self.id, self.size, self.mode)
@@ -106,8 +115,9 @@ pub struct JobFiles {
 }
 
 impl JobFiles {
-    /// Reads the ad. Fails with the hold that the job deserves.
-    pub fn read(view: &JobView<'_>) -> Result<JobFiles, Trouble> {
+    /// Reads the ad; `machine` is what `$$(…)` may name. Fails with the hold that the job deserves.
+    pub fn read(view: &JobView<'_>, machine: &ClassAd) -> Result<JobFiles, Trouble> {
+        let expand = |text: String| expand_machine(&text, machine, view);
         let iwd = view.string("iwd").unwrap_or_else(|| "/".to_owned());
         let flag = |name: &str| match view.value(name) {
             Value::Bool(b) => Some(b),
@@ -149,8 +159,11 @@ impl JobFiles {
             executable: blob("_awqexecutable").filter(|_| mode != TransferMode::No),
             proxy: blob("_awqproxy"),
             token: blob("_awqtoken"),
-            arguments: arguments(view),
-            environment: environment(view),
+            arguments: arguments(view).into_iter().map(expand).collect::<Result<_, _>>()?,
+            environment: environment(view)
+                .into_iter()
+                .map(|(name, value)| Ok((name, expand(value)?)))
+                .collect::<Result<_, Trouble>>()?,
             stdin: match stream("in", "transferin") {
                 Stream::File(path) => Some(path),
                 Stream::Null => None,
@@ -239,4 +252,42 @@ fn environment(view: &JobView<'_>) -> Vec<(String, String)> {
     };
     let pairs = entries.iter().filter_map(|entry| entry.split_once('='));
     pairs.filter(|(name, _)| !name.is_empty()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Replaces `$$(Attr)`, `$$(Attr:default)` and `$$([expression])` by values of the machine.
+fn expand_machine(text: &str, machine: &ClassAd, view: &JobView<'_>) -> Result<String, Trouble> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("$$(") {
+        out.push_str(&rest[..at]);
+        let inside = &rest[at + 3..];
+        let bracketed = inside.strip_prefix('[').and_then(|e| e.split_once("])"));
+        let Some((name, tail)) = bracketed.or_else(|| inside.split_once(')')) else {
+            rest = &rest[at..];
+            break;
+        };
+        let (wanted, default) = match name.split_once(':') {
+            Some((wanted, default)) if bracketed.is_none() => (wanted, Some(default)),
+            _ => (name, None),
+        };
+        // A plain name means the machine's attribute first, as HTCondor reads it.
+        let value = match machine.lookup(wanted) {
+            Some(expr) => expr.literal().cloned(),
+            None => classad::parse_expr(wanted).ok().map(|e| classad::eval(&e, view, Some(machine), &view.env())),
+        };
+        match (value, default) {
+            (Some(Value::Str(text)), _) => out.push_str(&text),
+            (Some(value @ (Value::Int(_) | Value::Real(_) | Value::Bool(_))), _) => {
+                out.push_str(&classad::Expr::from(value).to_string());
+            }
+            (_, Some(default)) => out.push_str(default),
+            (_, None) => {
+                let reason = format!("Cannot expand $$ expression ({name}).");
+                return Err(Trouble { code: 5, subcode: 0, reason });
+            }
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
 }

@@ -121,11 +121,10 @@ mod tests {
     #[test]
     fn lists_and_remaps() {
         assert_eq!(split_list("a, b,"), ["a", "b"]);
-        assert_eq!(split_remaps("a=b; c = d/e ;x\\;y=z"), [
-            ("a".to_owned(), "b".to_owned()),
-            ("c".to_owned(), "d/e".to_owned()),
-            ("x;y".to_owned(), "z".to_owned())
-        ]);
+        assert_eq!(
+            split_remaps("a=b; c = d/e ;x\\;y=z"),
+            [("a".to_owned(), "b".to_owned()), ("c".to_owned(), "d/e".to_owned()), ("x;y".to_owned(), "z".to_owned())]
+        );
         assert_eq!(split_env_v1("A=b;;C=d e", ';'), ["A=b", "C=d e"]);
     }
 

@@ -6,7 +6,7 @@ use wq_proto::{Protocol, ResourceKind, TaskId};
 
 use super::index::FreeIndex;
 use super::shape::{Amount, Shape};
-use crate::ids::{AttemptId, LinkId, Timestamp};
+use crate::ids::{AttemptId, BlobId, LinkId, Timestamp};
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub struct Peer {
     pub expects: VecDeque<Expect>,
     /// `available_results` came while a collection was under way.
     pub more_results: bool,
+    /// Large executables in its cache, sent once (decision D29).
+    pub blobs: BTreeSet<BlobId>,
     /// Whose body is being read.
     pub body_of: Option<Expect>,
     /// The attempt of the `result` line whose text is being read.
@@ -76,6 +78,8 @@ pub struct Peer {
     pub checks: VecDeque<Vec<AttemptId>>,
     /// The oldest unanswered `check`.
     pub checked_at: Option<Timestamp>,
+    /// When the next look at the peer is due; timers for other times are stale.
+    pub look_at: Option<Timestamp>,
     /// Last time anything was heard.
     pub heard_at: Timestamp,
     /// It said that it is leaving.
@@ -107,10 +111,12 @@ impl Peer {
             preparing: BTreeSet::new(),
             expects: VecDeque::new(),
             more_results: false,
+            blobs: BTreeSet::new(),
             body_of: None,
             result_of: None,
             checks: VecDeque::new(),
             checked_at: None,
+            look_at: None,
             heard_at: now,
             leaving: false,
             forsaken: Vec::new(),

@@ -1,0 +1,6 @@
+//! The master's behaviour, on the bench.
+
+mod acting;
+mod crashes;
+mod memory;
+mod running;
