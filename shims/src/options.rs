@@ -255,4 +255,19 @@ mod tests {
     fn shadowed_names_are_found() {
         assert!(unreachable_names(TABLE).is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_word_of_a_command_line_is_accounted_for(line in proptest::collection::vec("-{0,2}[a-z:]{0,7}", 0..8)) {
+            let mut words = 0;
+            for step in Walk::new(TABLE, &line) {
+                words += match step {
+                    Step::Option { words, .. } => 1 + words.len(),
+                    Step::Word(_) | Step::Missing { .. } | Step::Refused { .. } | Step::Unknown(_) => 1,
+                };
+            }
+            // Only `-name X` is passed over, two words each.
+            proptest::prop_assert!(words <= line.len() && (line.len() - words) % 2 == 0);
+        }
+    }
 }

@@ -422,4 +422,21 @@ mod tests {
     fn huge_widths_are_cut() {
         check("%99999999999999999999d", int(1), Some(&format!("{:>10000}", 1)));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_format_string_panics(format in "[ -~\\n]{0,24}", number in proptest::prelude::any::<i64>(), real in proptest::prelude::any::<f64>()) {
+            let format = Format::parse(&format);
+            for value in [Value::Int(number), Value::Real(real), Value::from("text"), Value::Undefined] {
+                let expr = Expr::from(value.clone());
+                let _ = format.print(Subject { expr: Some(&expr), value: &value, plain: true });
+            }
+        }
+
+        #[test]
+        fn integers_and_reals_print_as_rust_prints_them(number in proptest::prelude::any::<i32>(), real in -1e12f64..1e12) {
+            check("%d|%12d|%-12d", int(i64::from(number)), Some(&format!("{number}|{number:>12}|{number:<12}")));
+            check("%.3f|%15.1f", self::real(real), Some(&format!("{real:.3}|{real:>15.1}")));
+        }
+    }
 }

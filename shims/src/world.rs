@@ -32,7 +32,10 @@ pub struct World {
     pub now_s: i64,
     /// The caller's time zone.
     pub clock: Clock,
-    /// Whether output goes to a screen, and how many columns that has.
+    /// Standard output is a screen.
+    pub output_is_screen: bool,
+    /// Width of the screen, from `$COLUMNS`; tables are cut to it. Asking the terminal itself takes a call that the
+    /// safe interfaces do not have, so without the variable nothing is cut.
     pub screen_columns: Option<usize>,
     /// Standard input is a screen: nobody's pipe.
     pub input_is_screen: bool,
@@ -69,10 +72,9 @@ pub type Program = fn(&[String], &mut dyn Read, &World) -> Outcome;
 impl World {
     /// The surroundings of this process.
     pub fn of_process(program: &'static str) -> World {
-        let screen_columns = std::io::stdout().is_terminal().then(|| {
-            let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-            columns.filter(|columns| *columns > 0).unwrap_or(80)
-        });
+        let output_is_screen = std::io::stdout().is_terminal();
+        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        let screen_columns = columns.filter(|columns| output_is_screen && *columns > 0);
         // The mask can only be read by setting it; nothing else runs in this process yet.
         let umask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
         nix::sys::stat::umask(umask);
@@ -91,6 +93,7 @@ impl World {
             umask: umask.bits(),
             now_s: now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
             clock: Clock::system(),
+            output_is_screen,
             screen_columns,
             input_is_screen: std::io::stdin().is_terminal(),
             errors_are_read: std::io::stderr().is_terminal(),

@@ -23,7 +23,7 @@ const DOWN_NAMED: &str = include_str!("../usage/condor_q_down_named.txt");
 /// `condor_q ARGUMENTS…`
 pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
     if let Some(constraint) = counting(arguments)
-        && world.screen_columns.is_none()
+        && !world.output_is_screen
         && let Some(outcome) = count(constraint, world)
     {
         return outcome;

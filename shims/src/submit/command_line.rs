@@ -102,17 +102,17 @@ impl Order {
 
     /// The form with whole ads; an explicit `-` means it too.
     pub(super) fn verbose(&self) -> bool {
-        !self.terse && (self.verbose || self.from_dash())
+        !self.terse && (self.verbose || self.reads_dash())
     }
 
     /// `-` in place of the file.
-    pub(super) fn from_dash(&self) -> bool {
+    pub(super) fn reads_dash(&self) -> bool {
         self.file.as_deref() == Some("-")
     }
 
     /// Whether `Submitting job(s)` is printed.
     pub(super) fn announces(&self) -> bool {
-        !self.terse && (!self.from_dash() || self.dry_run.is_some())
+        !self.terse && (!self.reads_dash() || self.dry_run.is_some())
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("condor_status", shims::status::run),
     ("condor_submit", shims::submit::run),
     ("condor_vacate_job", shims::act::vacate_job),
+    ("condor_tail", shims::unsupported::run),
     ("condor_version", shims::version::run),
 ];
 
@@ -55,6 +56,7 @@ impl Bench {
             umask: 0o022,
             now_s: BEGIN_S,
             clock: Clock::new(TimeZone::UTC),
+            output_is_screen: false,
             screen_columns: None,
             input_is_screen: false,
             errors_are_read: false,

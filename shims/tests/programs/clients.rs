@@ -55,9 +55,9 @@ fn alien_2013_to_2016_counts_lines_of_the_default_listing() {
 #[test]
 fn the_counting_mode_is_for_pipes_and_can_be_switched_off() {
     let mut bench = bench();
-    bench.world.screen_columns = Some(200);
+    bench.world.output_is_screen = true;
     assert!(bench.answer("condor_q", &["-constraint", WAITING]).contains("OWNER BATCH_NAME"));
-    bench.world.screen_columns = None;
+    bench.world.output_is_screen = false;
     bench.master().state().site.alien_count_lines = false;
     assert!(bench.answer("condor_q", &["-constraint", WAITING]).contains("OWNER BATCH_NAME"));
     bench.master().state().site.alien_count_lines = true;

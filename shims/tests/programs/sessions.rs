@@ -205,6 +205,21 @@ fn the_second_session() {
 }
 
 #[test]
+fn running_jobs_and_logs() {
+    let template = snapshots::ads(&records("cli.jsonl"), "q-long").remove(0);
+    for file in ["running.jsonl", "iso.jsonl", "legacy.jsonl", "utc_subsecond.jsonl"] {
+        let records = records(file);
+        let mut bench = Bench::new();
+        replay(file, &records, &mut bench, &Differences::new(), &|bench, record| {
+            // Before each table the queue is what the table shows; the commands in between act on it.
+            if let Some(now_s) = shown_time_s(record).filter(|_| record.stdout.contains("RUN_TIME ST")) {
+                set_queue(bench, snapshots::from_rows(&template, &record.stdout, now_s));
+            }
+        });
+    }
+}
+
+#[test]
 fn without_a_master() {
     let records = records("cli_down.jsonl");
     let mut bench = Bench::without_master();

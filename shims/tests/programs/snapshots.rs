@@ -164,3 +164,45 @@ pub(crate) fn extra_session(records: &[Record], before: &str) -> Option<Vec<Clas
     }
     Some(queue)
 }
+
+/// The jobs of a recorded `-nobatch` table as they were at that moment: number, owner, times, status, priority and
+/// command are read off the rows. Held jobs are held by `condor_hold`, the logs are those of `running.jsonl`.
+pub(crate) fn from_rows(template: &ClassAd, table: &str, now_s: i64) -> Vec<ClassAd> {
+    let rows = table.lines().skip_while(|line| !line.contains("RUN_TIME ST")).skip(1);
+    rows.take_while(|line| !line.is_empty()).map(|row| from_row(template, row, now_s)).collect()
+}
+
+fn from_row(template: &ClassAd, row: &str, now_s: i64) -> ClassAd {
+    let fields: Vec<&str> = row.split_whitespace().collect();
+    let (cluster, proc) = fields[0].split_once('.').unwrap();
+    let (days, clock) = fields[4].split_once('+').unwrap();
+    let seconds = clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().unwrap());
+    let run_time_s = days.parse::<i64>().unwrap() * 86_400 + seconds;
+    let status = ["U", "I", "R", "X", "C", "H", ">", "S"].iter().position(|letter| *letter == fields[5]).unwrap();
+    let (hour, minute) = fields[3].split_once(':').unwrap();
+    let minute_of_day = hour.parse::<i64>().unwrap() * 60 + minute.parse::<i64>().unwrap();
+    let submitted_s = now_s - now_s.rem_euclid(86_400) + minute_of_day * 60;
+    let running = [2, 7].contains(&status);
+    let log = ["vacate", "suspend", "holdrun", "rmrun"].get(cluster.parse::<usize>().unwrap() - 1).unwrap_or(&"other");
+    let mut changes = vec![
+        format!("ClusterId = {cluster}"),
+        format!("ProcId = {proc}"),
+        format!("Owner = \"{}\"", fields[1]),
+        "TotalSubmitProcs = 1".to_owned(),
+        format!("QDate = {submitted_s}"),
+        format!("JobStatus = {status}"),
+        format!("JobPrio = {}", fields[6]),
+        format!("Cmd = \"/bin/{}\"", fields[8]),
+        format!("Args = \"{}\"", fields[9..].join(" ")),
+        format!("UserLog = \"/home/alice/jobs/{log}.log\""),
+        format!("ShadowBday = {}", now_s - run_time_s),
+        format!("RemoteWallClockTime = {}.0", if running { 0 } else { run_time_s }),
+    ];
+    if status == 5 {
+        let reason =
+            ["HoldReason = \"via condor_hold (by user alice)\"", "HoldReasonCode = 1", "HoldReasonSubCode = 0"];
+        changes.extend(reason.map(str::to_owned));
+        changes.push(format!("EnteredCurrentStatus = {}", now_s - now_s.rem_euclid(60)));
+    }
+    changed(template, &changes.iter().map(String::as_str).collect::<Vec<_>>())
+}
