@@ -52,7 +52,6 @@ pub enum JournalError {
         /// Its sequence number.
         seq: u64,
         /// Why.
-        #[source]
         cause: PayloadError,
     },
     /// A segment in a format of another release.

@@ -61,7 +61,8 @@ pub struct Recovery {
 impl Recovery {
     /// A writer that goes on where the journal ends, in a new segment. `fresh_id` is taken if there is no journal yet.
     ///
-    /// The torn tail, if any, stays in its file; the header of the new segment says that it does not count.
+    /// The torn tail, if any, stays in its file; the header of the new segment says that it does not count. The first
+    /// batch syncs what was read back and may be in the machine's memory only: carry it out before anybody is told of it.
     pub fn writer(&self, fresh_id: JournalId) -> Writer {
         Writer::continued(self.id.unwrap_or(fresh_id), self.segments.clone(), self.next_segment, self.next_seq)
     }

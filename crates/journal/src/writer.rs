@@ -252,7 +252,8 @@ impl Writer {
     /// Tells that all records up to `seq` are on disk.
     ///
     /// A mark is encoded that says so to whoever reads the journal after a crash: it is what tells damage in synced
-    /// records from the torn tail of a power cut. It needs no sync of its own.
+    /// records from the torn tail of a power cut. It needs no sync of its own, but should be written at once: until it
+    /// is, damage in the last batch passes for a torn tail.
     pub fn synced(&mut self, seq: u64) {
         assert!(seq < self.place.next_seq, "a record that was never written cannot be on disk");
         self.synced_seq = self.synced_seq.max(seq);

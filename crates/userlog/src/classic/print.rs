@@ -17,7 +17,8 @@ pub(crate) const RECONNECT: &str = "Job disconnected, attempting to reconnect";
 
 /// Prints an event, end mark and line ends included, ready to be appended to a log in one write.
 ///
-/// `offset` knows the zone in which local times are shown; a form in UTC does not ask it.
+/// `offset` knows the zone in which local times are shown; a form in UTC does not ask it. The same event always gives
+/// the same bytes, so whether it is in a log already can be seen by looking for them.
 pub fn format(event: &Event, form: &Form, offset: OffsetAt<'_>) -> String {
     let stamp = time::print(event.time, *form, offset);
     match form.layout {
