@@ -46,6 +46,8 @@ pub(crate) struct Machine<'e> {
     steps_left: u32,
     depth: u32,
     random_state: Option<u64>,
+    /// The two roots as ads, once asked for.
+    whole: [Option<Arc<ClassAd>>; 2],
 }
 
 impl<'e> Machine<'e> {
@@ -60,11 +62,12 @@ impl<'e> Machine<'e> {
             steps_left: STEPS_MAX,
             depth: 0,
             random_state: env.random_seed,
+            whole: [None, None],
         }
     }
 
     /// The value for the outside. An exhausted budget is an error whatever was made of it.
-    pub(crate) fn finish(&self, val: Val) -> Value {
+    pub(crate) fn finish(&mut self, val: Val) -> Value {
         if self.steps_left == 0 { Value::Error } else { self.value(&val) }
     }
 
@@ -72,6 +75,19 @@ impl<'e> Machine<'e> {
     pub(crate) fn charge(&mut self, steps: usize) -> bool {
         self.steps_left = self.steps_left.saturating_sub(u32::try_from(steps).unwrap_or(u32::MAX));
         self.steps_left > 0
+    }
+
+    /// As [`charge`](Self::charge) for looking at a text once.
+    pub(crate) fn charge_text(&mut self, text: &str) -> bool {
+        text.len() < 64 || self.charge(text.len() / 64)
+    }
+
+    /// A binary operator other than `&&` and `||`. Long texts cost more.
+    pub(crate) fn binary(&mut self, op: BinaryOp, left: Val, right: Val) -> Val {
+        match (&left, &right) {
+            (Val::Str(a), _) if !self.charge_text(a) => Val::Error,
+            _ => ops::binary(op, left, right),
+        }
     }
 
     /// The value of an expression in a scope.
@@ -148,7 +164,7 @@ impl<'e> Machine<'e> {
                 }
                 _ => {
                     let right = self.eval(operand, scope);
-                    ops::binary(*op, left, right)
+                    self.binary(*op, left, right)
                 }
             };
         }
@@ -211,6 +227,9 @@ impl<'e> Machine<'e> {
         let found = self.lookup(name, scope)?;
         if let Node::Literal(value) = &found.0 {
             return Some(literal(value));
+        }
+        if !self.charge(self.active.len() / 16) {
+            return Some(Val::Error);
         }
         let circular = self.active.iter().any(|(at, active)| *at == scope && active == name);
         if circular {
@@ -283,19 +302,22 @@ impl<'e> Machine<'e> {
 
     /// The value of an expression that stands in `scope`, with what is not found there looked up in an ad.
     pub(crate) fn eval_with_context(&mut self, expr: &Expr, scope: ScopeId, context: ScopeId) -> Val {
-        let Some(ad) = self.ad(context) else { return Val::Undefined };
         let id = self.next_scope();
-        self.nested.push(Nested { ad, parent: scope, context: Some(context) });
+        self.nested.push(Nested { ad: Arc::default(), parent: scope, context: Some(context) });
         self.eval(expr, id)
     }
 
     /// The ad of a scope; `None` for a root that cannot list its attributes.
-    pub(crate) fn ad(&self, scope: ScopeId) -> Option<Arc<ClassAd>> {
-        match scope {
-            ScopeId::MY => self.my.whole(),
-            ScopeId::TARGET => self.target?.whole(),
-            ScopeId(nested) => Some(Arc::clone(&self.nested[(nested - ROOTS) as usize].ad)),
+    pub(crate) fn ad(&mut self, scope: ScopeId) -> Option<Arc<ClassAd>> {
+        if let Some(nested) = scope.0.checked_sub(ROOTS) {
+            return Some(Arc::clone(&self.nested[nested as usize].ad));
         }
+        let root = if scope == ScopeId::MY { self.my } else { self.target? };
+        let whole = &mut self.whole[scope.0 as usize];
+        if whole.is_none() {
+            *whole = root.whole();
+        }
+        whole.clone()
     }
 
     /// `base.name`; over a list it is done for each element, evaluated in `scope`.
@@ -332,7 +354,7 @@ impl<'e> Machine<'e> {
     }
 
     /// The value without its scope.
-    pub(crate) fn value(&self, val: &Val) -> Value {
+    pub(crate) fn value(&mut self, val: &Val) -> Value {
         match val {
             Val::Undefined => Value::Undefined,
             Val::Error => Value::Error,
@@ -368,7 +390,10 @@ impl<'e> Machine<'e> {
             Val::Str(text) => return Some(Arc::clone(text)),
             Val::AbsTime(time) => out.push_str(&time.to_string()),
             Val::RelTime(secs) => out.push_str(&crate::func::time::rel_time_text(secs.trunc())),
-            other => write_value(&mut out, &self.value(other), Style::New),
+            other => {
+                let value = self.value(other);
+                write_value(&mut out, &value, Style::New);
+            }
         }
         if out.len() > TEXT_MAX || !self.charge(out.len() / 64) { None } else { Some(out.into()) }
     }

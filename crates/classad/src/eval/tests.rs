@@ -79,3 +79,30 @@ fn deepest_nesting_fits_a_small_stack() {
     };
     std::thread::Builder::new().stack_size(1024 * 1024).spawn(work).expect("a thread").join().expect("it fits");
 }
+
+#[test]
+fn long_texts_cost_more() {
+    let mut ad = ClassAd::new();
+    let long = "x".repeat(500_000);
+    ad.insert("A", Expr::from(long.as_str()));
+    ad.insert("B", Expr::from(long.as_str()));
+    for i in 0..40 {
+        ad.insert(&format!("C{i}"), parse_expr(&format!("C{0} && C{0}", i + 1)).expect("it parses"));
+    }
+    for end in ["A == B", "stringListSize(A) == 1", "regexp(\"x$\",A)", "size(my) > 0 && toUpper(A) == B"] {
+        ad.insert("C40", parse_expr(end).expect("it parses"));
+        assert_eq!(eval(&Expr::attribute("C0"), &ad, None, &Env::default()), Value::Error, "{end}");
+    }
+}
+
+#[test]
+fn lists_of_the_whole_ad_share_it() {
+    let mut ad = ClassAd::new();
+    (0..100).for_each(|i| drop(ad.insert(&format!("A{i}"), i)));
+    let items = vec!["[]"; 10_000].join(",");
+    let expr = parse_expr(&format!("evalInEachContext(my.A1 is undefined ? my : target,{{{items}}})"));
+    let Value::List(result) = eval(&expr.expect("it parses"), &ad, Some(&ad), &Env::default()) else {
+        panic!("a list");
+    };
+    assert_eq!(result.len(), 10_000);
+}

@@ -96,13 +96,18 @@ impl<'a> Args<'a, '_, '_> {
 
     /// An argument's value.
     pub(crate) fn val(&mut self, index: usize) -> Val {
-        self.machine.eval(&self.call.args[index], self.scope)
+        self.element(&self.call.args[index])
     }
 
     /// The value of an element of a list argument. Functions evaluate them where the call stands, not where the list
     /// does: `sum(N.s)` with `s = {A}` takes the caller's `A`, unlike `N.s[0]`.
     pub(crate) fn element(&mut self, item: &Expr) -> Val {
-        self.machine.eval(item, self.scope)
+        let val = self.machine.eval(item, self.scope);
+        match &val {
+            // Whatever is done with it takes the longer the longer it is.
+            Val::Str(text) if !self.machine.charge_text(text) => Val::Error,
+            _ => val,
+        }
     }
 
     /// All arguments' values.

@@ -37,7 +37,7 @@ fn member(args: &mut Args<'_, '_, '_>) -> Val {
         (Val::Error, _) | (_, Val::Error) | (Val::List(..) | Val::Ad(_), _) => Val::Error,
         (_, Val::List(items, _)) => Val::Bool(items.iter().any(|item| {
             let item = args.element(item);
-            matches!(binary(BinaryOp::Eq, wanted.clone(), item), Val::Bool(true))
+            matches!(args.machine.binary(BinaryOp::Eq, wanted.clone(), item), Val::Bool(true))
         })),
         _ => Val::Error,
     }
@@ -82,7 +82,7 @@ fn compare(args: &mut Args<'_, '_, '_>, any: bool) -> Val {
     };
     for item in items.iter() {
         let item = args.element(item);
-        match binary(op, item, wanted.clone()).truth() {
+        match args.machine.binary(op, item, wanted.clone()).truth() {
             Truth::Wrong => return Val::Error,
             Truth::Unknown => return Val::Bool(false),
             Truth::Known(known) if known == any => return Val::Bool(any),

@@ -81,11 +81,14 @@ fn join(args: &mut Args<'_, '_, '_>) -> Val {
     }
 }
 
+/// Empty texts at the beginning get no separator: there is nothing yet to separate from.
 fn joined(args: &mut Args<'_, '_, '_>, separator: &str, items: Vec<Val>) -> Val {
+    if !items.is_empty() && items.iter().all(|item| matches!(item, Val::Undefined)) {
+        return Val::Undefined;
+    }
     let mut out = String::new();
-    let mut first = true;
     for item in items.iter().filter(|item| !matches!(item, Val::Undefined)) {
-        if !std::mem::replace(&mut first, false) {
+        if !out.is_empty() {
             out.push_str(separator);
         }
         if let Err(failed) = push(args, &mut out, item) {
@@ -145,7 +148,7 @@ fn cased(args: &mut Args<'_, '_, '_>, case: fn(&str) -> String) -> Val {
     match args.val(0) {
         failed @ (Val::Undefined | Val::Error) => failed,
         other => match args.machine.text_of(&other) {
-            Some(text) => Val::str(&case(&text)),
+            Some(text) => args.machine.text(&case(&text)),
             None => Val::Error,
         },
     }

@@ -42,6 +42,9 @@ pub(crate) fn rel_time_text(secs: f64) -> String {
     out
 }
 
+/// Dates beyond are shown as this one: it leaves room for sums of parts.
+const SECS_MAX: i64 = 10_000_000_000_000_000;
+
 /// A date of the proleptic Gregorian calendar with the time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Date {
@@ -56,8 +59,9 @@ pub(super) struct Date {
 }
 
 impl Date {
-    /// The date of seconds since the epoch.
+    /// The date of seconds since the epoch, within some hundred million years.
     pub(super) fn of(secs: i64) -> Date {
+        let secs = secs.clamp(-SECS_MAX, SECS_MAX);
         let (days, in_day) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
         // Years begin in March here, so that the leap day is the last one.
         let shifted = days + 719_468;

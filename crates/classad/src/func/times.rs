@@ -113,7 +113,7 @@ fn time_zone_offset(args: &mut Args<'_, '_, '_>) -> Val {
 /// Time since midnight.
 fn day_time(args: &mut Args<'_, '_, '_>) -> Val {
     match now(args.machine) {
-        Val::AbsTime(now) => Val::RelTime((now.secs + i64::from(now.offset_s)).rem_euclid(86_400) as f64),
+        Val::AbsTime(now) => Val::RelTime(now.secs.saturating_add(i64::from(now.offset_s)).rem_euclid(86_400) as f64),
         other => other,
     }
 }
@@ -232,7 +232,7 @@ fn format_time(args: &mut Args<'_, '_, '_>) -> Val {
 /// The date in an ad; what is missing is 0, the month January, the year 1900. Numbers out of all range count as missing.
 fn date_of(machine: &mut Machine<'_>, scope: ScopeId) -> Date {
     let mut part = |name: &str, missing: i64| match machine.attribute_of(&name.into(), scope) {
-        Some(Val::Int(part)) if part.abs() < 1_000_000_000 => part,
+        Some(Val::Int(part)) if part.unsigned_abs() < 1_000_000_000 => part,
         Some(Val::Real(part)) if part.abs() < 1e9 => truncate(part),
         _ => missing,
     };

@@ -1,7 +1,8 @@
-//! What HTCondor 25.13.2 does with 1,190 expressions and some ads, and whether we do the same.
+//! What HTCondor 25.13.2 does with 1,190 expressions and some ads, whether we do the same, and what holds always.
 
 mod expressions;
 mod listings;
+mod properties;
 
 use std::path::PathBuf;
 
