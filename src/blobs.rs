@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use dashmap::DashMap;
 use sha2::{Digest, Sha256};
-use wq_core::BlobId;
+use wq_core::ids::BlobId;
 
 /// Blobs up to this length, bytes, stand in the journal record and are kept in memory.
 pub(crate) const INLINE_MAX: usize = journal::INLINE_MAX;
@@ -135,6 +135,19 @@ impl Store {
         Ok(id)
     }
 
+    /// Whether a blob's file is missing or has another length.
+    pub(crate) fn is_short(&self, id: BlobId, len: u64) -> bool {
+        std::fs::metadata(self.path(id)).map_or(true, |facts| facts.len() != len)
+    }
+
+    /// Removes a blob.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn remove(&self, id: BlobId) -> io::Result<()> {
+        std::fs::remove_file(self.path(id))
+    }
+
     /// Removes a file that was put aside.
     pub(crate) fn discard(path: &Path) {
         if let Err(error) = std::fs::remove_file(path) {
@@ -169,6 +182,11 @@ impl Upload {
     /// Bytes so far.
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The hash so far.
+    pub(crate) fn id(&self) -> BlobId {
+        BlobId(self.hash.clone().finalize().into())
     }
 }
 

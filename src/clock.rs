@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use journal::{ClockMark, Record};
 use nix::time::{ClockId, clock_gettime};
-use wq_core::Timestamp;
+use wq_core::ids::Timestamp;
 
 /// What the machine's clocks say at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

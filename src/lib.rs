@@ -7,7 +7,12 @@
 
 mod blobs;
 mod clock;
+mod control;
+mod driver;
+mod event_logs;
+mod journal_files;
 mod limits;
+mod links;
 mod lock;
 mod logging;
 pub mod options;
@@ -15,3 +20,10 @@ mod outputs;
 mod places;
 mod pool;
 mod prepare;
+mod record_keeper;
+mod recovery;
+mod report;
+mod start;
+mod stop;
+
+pub use start::run;

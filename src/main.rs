@@ -1,2 +1,22 @@
-//! The master.
-fn main() {}
+//! `alien_work_queue`, the master.
+
+use std::process::ExitCode;
+
+use alien_workqueue::options::{Settings, Surroundings};
+use anyhow::Context;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("alien_work_queue: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<u8> {
+    let options = Settings::parse().with_file()?.resolve(&Surroundings::current()).context("options")?;
+    alien_workqueue::run(&options)
+}

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
-use wq_core::{Plan, PlannedInput, Prepared, PreparedFile, Trouble};
+use wq_core::io::{Plan, PlannedInput, Prepared, PreparedFile, Trouble};
 
 use crate::outputs::{Words, errno};
 

@@ -8,7 +8,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use wq_core::{AttemptId, Delivery, DeliveryKind, Trouble};
+use wq_core::ids::AttemptId;
+use wq_core::io::{Delivery, DeliveryKind, Trouble};
 
 use super::part::{Part, create_file, is_real_dir, remove_any};
 use super::registry::{Attempt, Outputs};

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use dashmap::DashMap;
 use nix::errno::Errno;
-use wq_core::{AttemptId, OutputPart, Trouble};
+use wq_core::ids::AttemptId;
+use wq_core::io::{OutputPart, Trouble};
 
 use super::leftovers::{Leftovers, PREFIX, SUFFIX};
 use super::part::Part;

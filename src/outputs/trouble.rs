@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use nix::errno::Errno;
-use wq_core::Trouble;
+use wq_core::io::Trouble;
 
 /// `HoldReasonCode` for an output that cannot be opened.
 const UNABLE_TO_OPEN_OUTPUT: i32 = 7;

@@ -1,6 +1,6 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use wq_core::OutputPart;
+use wq_core::io::OutputPart;
 
 use super::super::Words;
 use super::*;

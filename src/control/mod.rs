@@ -1,0 +1,11 @@
+//! The socket of the `condor_*` programs: one request, one answer (decision D6).
+
+mod callers;
+mod clients;
+mod codec;
+mod conversation;
+mod intake;
+
+pub(crate) use callers::{Callers, SiteFacts};
+pub(crate) use clients::Clients;
+pub(crate) use conversation::accept;

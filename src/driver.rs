@@ -1,0 +1,333 @@
+//! The one place where the core is called: inputs go in, effects come out and are carried out in order.
+//!
+//! Everything here runs on one thread. Carrying out an effect never calls the core again: what must wait, waits in a
+//! link's or client's queue, in the pool, or with one of the two writing threads, and comes back as a [`Report`].
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use wq_core::ids::Timestamp;
+use wq_core::io::Notice;
+use wq_core::{Effect, Input, Master};
+
+use crate::blobs::{Blobs, Store};
+use crate::clock::Clock;
+use crate::control::{Callers, Clients};
+use crate::event_logs::EventLogs;
+use crate::links::Links;
+use crate::outputs::{Outputs, Words};
+use crate::pool::Pool;
+use crate::prepare::prepare;
+use crate::record_keeper::RecordKeeper;
+use crate::report::Report;
+
+/// Room for one read of a connection, bytes.
+const READ_MAX: usize = 128 << 10;
+
+/// Reports taken in one turn.
+const REPORTS_MAX: usize = 256;
+
+/// Seconds between marks of the service clock in the journal, if anything is recorded.
+const MARK_EVERY_S: u32 = 60;
+
+/// Seconds between looks at the wall clock.
+const WALL_EVERY_S: u32 = 10;
+
+/// The core and everything that carries out its effects.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    core: RefCell<Master>,
+    clock: Clock,
+    pub(crate) links: Links,
+    pub(crate) clients: Clients,
+    pub(crate) callers: Callers,
+    pub(crate) pool: Pool<Report>,
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) blobs: Blobs,
+    words: Arc<Words>,
+    writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
+    timer: Notify,
+    armed: Cell<Option<Timestamp>>,
+    buffer: RefCell<BytesMut>,
+    wall_offset_s: Cell<i64>,
+    /// Something was recorded since the last mark of the clock.
+    unmarked: Cell<bool>,
+    ended: Cell<bool>,
+    end: Notify,
+}
+
+/// What a shell is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The core, recovered.
+    pub(crate) core: Master,
+    /// The service clock.
+    pub(crate) clock: Clock,
+    /// Table of connections.
+    pub(crate) links: Links,
+    /// Who may do what.
+    pub(crate) callers: Callers,
+    /// Threads for what blocks.
+    pub(crate) pool: Pool<Report>,
+    /// Outputs on their way.
+    pub(crate) outputs: Arc<Outputs>,
+    /// Executables and proxies.
+    pub(crate) blobs: Blobs,
+    /// Sentences about files.
+    pub(crate) words: Words,
+    /// The thread of the journal.
+    pub(crate) records: RecordKeeper,
+    /// The thread of the event logs.
+    pub(crate) logs: EventLogs,
+}
+
+impl Shell {
+    /// Puts the parts together.
+    pub(crate) fn new(parts: Parts) -> Rc<Shell> {
+        Rc::new(Shell {
+            core: RefCell::new(parts.core),
+            wall_offset_s: Cell::new(parts.clock.wall_offset_s()),
+            clock: parts.clock,
+            links: parts.links,
+            clients: Clients::default(),
+            callers: parts.callers,
+            pool: parts.pool,
+            outputs: parts.outputs,
+            blobs: parts.blobs,
+            words: Arc::new(parts.words),
+            writers: RefCell::new(Some((parts.records, parts.logs))),
+            timer: Notify::new(),
+            armed: Cell::new(None),
+            buffer: RefCell::default(),
+            unmarked: Cell::new(true),
+            ended: Cell::new(false),
+            end: Notify::new(),
+        })
+    }
+
+    /// Sets the core going after recovery.
+    pub(crate) fn start(&self) {
+        self.mark_clock();
+        let now = self.clock.now();
+        let mut core = self.core.borrow_mut();
+        core.handle(now, Input::WallOffset { offset_s: self.wall_offset_s.get() });
+        core.start(now);
+        drop(core);
+        self.carry_out_all();
+    }
+
+    /// Gives one input to the core and carries out what follows from it.
+    pub(crate) fn input(&self, input: Input) {
+        tracing::trace!(?input);
+        self.core.borrow_mut().handle(self.clock.now(), input);
+        self.carry_out_all();
+    }
+
+    fn carry_out_all(&self) {
+        loop {
+            let Some(effect) = self.core.borrow_mut().poll_effect() else { break };
+            self.carry_out(effect);
+        }
+        let due = self.core.borrow().poll_timeout();
+        // A later time needs no wake-up: the timer looks again when it fires.
+        let earlier = match (due, self.armed.get()) {
+            (Some(due), Some(armed)) => due < armed,
+            (due, None) => due.is_some(),
+            (None, Some(_)) => false,
+        };
+        if earlier {
+            self.timer.notify_one();
+        }
+    }
+
+    fn carry_out(&self, effect: Effect) {
+        tracing::trace!(?effect);
+        match effect {
+            Effect::Tell { link, message } => {
+                self.links.get(link).inspect(|link| link.tell(&message));
+            }
+            Effect::SendTask { link, text } => {
+                self.links.get(link).inspect(|link| link.send(text));
+            }
+            Effect::SendBody { link, source, attempt: _ } => {
+                self.links.get(link).inspect(|link| link.send_body(source, self));
+            }
+            Effect::Mark { link, attempt } => {
+                self.links.get(link).inspect(|link| link.mark(attempt));
+            }
+            Effect::Receive { link, sink } => {
+                self.links.get(link).inspect(|link| link.receive(sink));
+            }
+            Effect::MakeDir(part) => self.outputs.make_dir(&part),
+            Effect::Close { link, why } => {
+                tracing::debug!(?link, why, "closing");
+                self.links.get(link).inspect(|link| link.close());
+            }
+            Effect::Record { no, record, promise } => {
+                self.unmarked.set(true);
+                self.with_writers(|(records, _)| records.keep(no, record, promise));
+            }
+            Effect::Sync { upto } => self.with_writers(|(records, _)| records.sync(upto)),
+            Effect::Prepare { attempt, plan } => {
+                let words = Arc::clone(&self.words);
+                self.pool.give(move || Report::Input(Input::Prepared { attempt, outcome: prepare(&plan, &words) }));
+            }
+            Effect::Deliver { attempt, outputs } => {
+                let place = Arc::clone(&self.outputs);
+                self.pool.give(move || {
+                    Report::Input(Input::Delivered { attempt, outcome: place.deliver(attempt, &outputs) })
+                });
+            }
+            Effect::Abandon { attempt } => {
+                let place = Arc::clone(&self.outputs);
+                self.pool.let_do(move || place.abandon(attempt));
+            }
+            Effect::UserLog(entry) => self.with_writers(|(_, logs)| logs.write(entry)),
+            Effect::LogMark { token } => self.with_writers(|(_, logs)| logs.mark(token)),
+            Effect::DropBlob(id) => {
+                if let Some(aside) = self.blobs.forget(id) {
+                    self.pool.let_do(move || Store::discard(&aside));
+                }
+            }
+            Effect::Answer { client, reply } => self.clients.answer(client, reply),
+            Effect::Rows { client, payload } => self.clients.rows(client, payload),
+            Effect::Finish { client, end } => self.clients.finish(client, end),
+            Effect::Ended => {
+                self.ended.set(true);
+                self.end.notify_one();
+            }
+            Effect::Notice(notice) => tell_operator(&notice),
+        }
+    }
+
+    fn with_writers(&self, work: impl FnOnce(&(RecordKeeper, EventLogs))) {
+        // They are gone only when the core has said that it needs them no more.
+        self.writers.borrow().as_ref().inspect(|writers| work(writers));
+    }
+
+    /// Takes reports for ever.
+    pub(crate) async fn take_reports(self: Rc<Shell>, mut reports: UnboundedReceiver<Report>) {
+        let mut some = Vec::with_capacity(REPORTS_MAX);
+        while reports.recv_many(&mut some, REPORTS_MAX).await > 0 {
+            for report in some.drain(..) {
+                match report {
+                    Report::Input(input) => self.input(input),
+                    Report::Piece { link, outcome, blob } => {
+                        if let (Some(id), Ok((_, bytes))) = (blob, &outcome) {
+                            self.blobs.remember(id, bytes.clone());
+                        }
+                        self.links.get(link).inspect(|link| link.piece(outcome));
+                    }
+                    Report::Written { link, outcome } => {
+                        self.links.get(link).inspect(|link| link.written(outcome, &self));
+                    }
+                }
+            }
+            // Links get their turn between two rounds.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Calls the core when its next timer is due, for ever.
+    pub(crate) async fn keep_time(self: Rc<Shell>) {
+        loop {
+            let due = self.core.borrow().poll_timeout();
+            self.armed.set(due);
+            let Some(due) = due else {
+                self.timer.notified().await;
+                continue;
+            };
+            let now = self.clock.now();
+            if due <= now {
+                self.core.borrow_mut().on_timeout(now);
+                self.carry_out_all();
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let wait = Duration::from_micros(due.since(now));
+            // An earlier timer is a reason to look again.
+            let _ = tokio::time::timeout(wait, self.timer.notified()).await;
+        }
+    }
+
+    /// Looks after connections and clocks once a second, for ever.
+    pub(crate) async fn watch(self: Rc<Shell>) {
+        let begin = Instant::now();
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            let now = Instant::now();
+            let tick_s = u32::try_from(now.duration_since(begin).as_secs()).unwrap_or(u32::MAX);
+            self.links.watch(now, tick_s);
+            if tick_s % WALL_EVERY_S == 0 {
+                self.look_at_wall_clock();
+            }
+            if tick_s % MARK_EVERY_S == 0 {
+                self.mark_clock();
+            }
+        }
+    }
+
+    fn look_at_wall_clock(&self) {
+        let offset_s = self.clock.wall_offset_s();
+        if offset_s != self.wall_offset_s.replace(offset_s) {
+            tracing::info!(offset_s, "the wall clock was set");
+            self.input(Input::WallOffset { offset_s });
+        }
+    }
+
+    fn mark_clock(&self) {
+        if self.unmarked.replace(false) {
+            let mark = self.clock.mark();
+            self.with_writers(|(records, _)| records.note(mark.into()));
+        }
+    }
+
+    /// Returns when the core has come to its end and clients have their answers.
+    pub(crate) async fn ended(&self) {
+        while !self.ended.get() {
+            self.end.notified().await;
+        }
+        self.clients.flushed().await;
+    }
+
+    /// Waits for everything that is still to be written.
+    pub(crate) fn finish(&self) {
+        self.writers.borrow_mut().take();
+    }
+
+    /// An empty buffer for one read; one serves all links, since none keeps it.
+    pub(crate) fn take_buffer(&self) -> BytesMut {
+        let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        buffer.clear();
+        buffer.reserve(READ_MAX);
+        buffer
+    }
+
+    /// Gives it back.
+    pub(crate) fn give_buffer(&self, buffer: BytesMut) {
+        *self.buffer.borrow_mut() = buffer;
+    }
+}
+
+/// What an operator reads at 3 a.m.
+fn tell_operator(notice: &Notice) {
+    match notice {
+        Notice::WorkerJoined { link, host, protocol, foreman } => {
+            tracing::info!(link = link.slot, host, protocol, foreman, "a worker joined");
+        }
+        Notice::WorkerLeft { link, host, jobs, reason } => {
+            tracing::info!(link = link.slot, host, jobs, reason, "a worker left");
+        }
+        Notice::JobHeld { job, trouble } => {
+            tracing::warn!(%job, code = trouble.code, subcode = trouble.subcode, reason = trouble.reason, "a job was held");
+        }
+        Notice::Misbehaved { link, how } => tracing::warn!(link = link.slot, how, "a worker broke the protocol"),
+    }
+}

@@ -1,0 +1,322 @@
+//! The thread that writes job event logs (decision D57).
+//!
+//! Everything queued for one file goes out in one write, appended under a `flock`, as HTCondor does. A log that cannot
+//! be written never stops a job: the submitter hears of it, and the operator.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use tokio::sync::mpsc::UnboundedSender;
+use userlog::{Form, Kind};
+use wq_core::Input;
+use wq_core::io::LogEntry;
+
+use crate::report::Report;
+
+/// Most entries of one round.
+const ROUND_MAX: usize = 4096;
+
+/// How much of a log's end is searched for an event that may be there already, bytes.
+const TAIL_MAX: u64 = 4 << 20;
+
+/// How long somebody else's lock on a log is respected; an append is whole without it.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Paths of which the operator has heard; beyond, the list starts anew.
+const KNOWN_BAD_MAX: usize = 10_000;
+
+#[derive(Debug)]
+enum Order {
+    Entry(Box<LogEntry>),
+    Mark(u64),
+}
+
+/// The thread's other end.
+#[derive(Debug)]
+pub(crate) struct EventLogs {
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EventLogs {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(crate) fn start(results: UnboundedSender<Report>) -> io::Result<EventLogs> {
+        let (orders, queue) = channel();
+        let thread = std::thread::Builder::new().name("event-logs".into()).spawn(move || serve(&queue, &results))?;
+        Ok(EventLogs { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Appends an event.
+    pub(crate) fn write(&self, entry: Box<LogEntry>) {
+        self.put(Order::Entry(entry));
+    }
+
+    /// Reports when everything before is written.
+    pub(crate) fn mark(&self, token: u64) {
+        self.put(Order::Mark(token));
+    }
+
+    fn put(&self, order: Order) {
+        let orders = self.orders.as_ref().expect("lives until the drop");
+        orders.send(order).expect("the thread ends only after this sender");
+    }
+}
+
+impl Drop for EventLogs {
+    /// Waits until everything is written.
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so in the log.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(queue: &Receiver<Order>, results: &UnboundedSender<Report>) {
+    let mut writer = Writer::default();
+    while let Ok(first) = queue.recv() {
+        let round = std::iter::once(first).chain(queue.try_iter().take(ROUND_MAX - 1));
+        for (token, warnings) in writer.round(round) {
+            // Nobody listens only at the very end.
+            let _ = results.send(Report::Input(Input::Logged { token, warnings }));
+        }
+    }
+}
+
+/// What goes to one file in one round.
+#[derive(Debug, Default)]
+struct Share {
+    entries: Vec<LogEntry>,
+    /// Which marks, counted in the round, submissions of it wait for.
+    marks: BTreeSet<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    /// Warnings for the next mark.
+    carried: Vec<String>,
+    known_bad: HashSet<String>,
+}
+
+impl Writer {
+    fn round(&mut self, orders: impl Iterator<Item = Order>) -> Vec<(u64, Vec<String>)> {
+        let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+        let mut marks = Vec::new();
+        for order in orders {
+            match order {
+                Order::Entry(entry) => {
+                    let share = shares.entry(entry.path.clone()).or_default();
+                    // Only who submits right now can still read a warning.
+                    if matches!(entry.event.kind, Kind::Submit(_)) {
+                        share.marks.insert(marks.len());
+                    }
+                    share.entries.push(*entry);
+                }
+                Order::Mark(token) => marks.push((token, Vec::new())),
+            }
+        }
+        if let Some((_, warnings)) = marks.first_mut() {
+            warnings.append(&mut self.carried);
+        }
+        for (path, share) in shares {
+            let Err(error) = append(&path, &share.entries) else {
+                self.known_bad.remove(&path);
+                continue;
+            };
+            let warning = format!("WARNING: the job event log {path} cannot be written: {}", text(&error));
+            for mark in share.marks {
+                marks.get_mut(mark).map_or(&mut self.carried, |(_, warnings)| warnings).push(warning.clone());
+            }
+            if self.known_bad.len() >= KNOWN_BAD_MAX {
+                self.known_bad.clear();
+            }
+            if self.known_bad.insert(path.clone()) {
+                tracing::warn!(path, %error, "a job event log cannot be written");
+            }
+        }
+        marks
+    }
+}
+
+fn text(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+}
+
+fn append(path: &str, entries: &[LogEntry]) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .append(true)
+        .read(entries.iter().any(|entry| entry.once))
+        .create(true)
+        .mode(0o644)
+        // A FIFO without a reader must not stop the thread.
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path)?;
+    let mut file = lock(file)?;
+    let tail = if entries.iter().any(|entry| entry.once) { read_tail(&mut file)? } else { String::new() };
+    let mut text = String::new();
+    for entry in entries {
+        if !(entry.once && stands_in(&tail, entry)) {
+            text += &userlog::format(&entry.event, &form(entry), &local_offset);
+        }
+    }
+    file.write_all(text.as_bytes())
+}
+
+fn form(entry: &LogEntry) -> Form {
+    if entry.xml { Form::XML } else { Form::ISO }
+}
+
+/// The zone of this machine, as HTCondor writes local times.
+fn local_offset(wall_s: i64) -> i32 {
+    let time = jiff::Timestamp::from_second(wall_s).unwrap_or_default();
+    jiff::tz::TimeZone::system().to_offset(time).seconds()
+}
+
+/// The lock that HTCondor's own programs take. Somebody who keeps it does not keep us from writing.
+fn lock(mut file: File) -> io::Result<LogFile> {
+    for _ in 0..LOCK_TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(LogFile::Locked(locked)),
+            Err((unlocked, Errno::EWOULDBLOCK | Errno::EINTR)) => file = unlocked,
+            // A file system without locks.
+            Err((unlocked, _)) => return Ok(LogFile::Plain(unlocked)),
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Ok(LogFile::Plain(file))
+}
+
+enum LogFile {
+    Locked(Flock<File>),
+    Plain(File),
+}
+
+impl std::ops::Deref for LogFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        match self {
+            LogFile::Locked(file) => file,
+            LogFile::Plain(file) => file,
+        }
+    }
+}
+
+impl std::ops::DerefMut for LogFile {
+    fn deref_mut(&mut self) -> &mut File {
+        match self {
+            LogFile::Locked(file) => file,
+            LogFile::Plain(file) => file,
+        }
+    }
+}
+
+fn read_tail(file: &mut File) -> io::Result<String> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_MAX)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether an event of this number about this job is in the tail of its log.
+fn stands_in(tail: &str, entry: &LogEntry) -> bool {
+    let (number, job) = (entry.event.kind.number(), entry.event.job);
+    if entry.xml {
+        let begin = tail.find("<c>").unwrap_or(tail.len());
+        return userlog::parse(&tail[begin..], 1970, &local_offset)
+            .filter_map(Result::ok)
+            .any(|found| found.event.kind.number() == number && found.event.job == job);
+    }
+    let head = format!("{number:03} ({:03}.{:03}.{:03}) ", job.cluster, job.proc_, job.subproc);
+    tail.lines().any(|line| line.starts_with(&head))
+}
+
+#[cfg(test)]
+mod tests {
+    use userlog::{Event, EventJob, EventTime};
+
+    use super::*;
+
+    fn entry(path: &std::path::Path, cluster: i32, kind: Kind) -> LogEntry {
+        LogEntry {
+            path: path.to_str().unwrap().to_owned(),
+            xml: false,
+            once: false,
+            event: Event { job: EventJob::new(cluster, 0), time: EventTime::seconds(0), kind },
+        }
+    }
+
+    fn submit(path: &std::path::Path, cluster: i32) -> Order {
+        let submit = userlog::Submit { host: "<127.0.0.1:9>".into(), ..Default::default() };
+        Order::Entry(Box::new(entry(path, cluster, Kind::Submit(submit))))
+    }
+
+    #[test]
+    fn events_of_one_log_are_appended_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "before\n").unwrap();
+        let mut writer = Writer::default();
+        let orders = vec![submit(&path, 1), Order::Mark(5), submit(&path, 2), Order::Mark(6)];
+        assert_eq!(writer.round(orders.into_iter()), [(5, vec![]), (6, vec![])]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("before\n000 (001.000.000) "), "{text}");
+        assert!(text.contains("...\n000 (002.000.000) "), "{text}");
+    }
+
+    #[test]
+    fn only_the_submitter_is_warned() {
+        let dir = tempfile::tempdir().unwrap();
+        let (good, bad) = (dir.path().join("log"), dir.path().join("gone/log"));
+        let mut writer = Writer::default();
+        let other = Order::Entry(Box::new(entry(&bad, 3, Kind::Unsuspended)));
+        let orders = vec![other, submit(&good, 1), Order::Mark(5), submit(&bad, 2), Order::Mark(6), submit(&bad, 4)];
+        let got = writer.round(orders.into_iter());
+        assert_eq!(got[0], (5, vec![]));
+        assert_eq!(got[1].1.len(), 1);
+        assert!(got[1].1[0].ends_with("gone/log cannot be written: No such file or directory"), "{got:?}");
+        assert_eq!(writer.round([Order::Mark(7)].into_iter())[0].1.len(), 1, "the next mark hears of it");
+    }
+
+    #[test]
+    fn an_event_that_stands_there_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        for xml in [false, true] {
+            let path = dir.path().join(format!("log{xml}"));
+            let order = |cluster, once| {
+                let mut entry = entry(&path, cluster, Kind::Aborted(Some("via condor_rm".into())));
+                (entry.xml, entry.once) = (xml, once);
+                Order::Entry(Box::new(entry))
+            };
+            let mut writer = Writer::default();
+            writer.round([order(1, false)].into_iter());
+            let before = std::fs::metadata(&path).unwrap().len();
+            writer.round([order(1, true)].into_iter());
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
+            writer.round([order(2, true)].into_iter());
+            assert!(std::fs::metadata(&path).unwrap().len() > before);
+        }
+    }
+
+    #[test]
+    fn a_fifo_does_not_stop_the_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let got = Writer::default().round([submit(&path, 1), Order::Mark(1)].into_iter());
+        assert!(got[0].1[0].contains("No such device or address"), "{got:?}");
+    }
+}

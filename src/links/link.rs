@@ -1,0 +1,447 @@
+//! One connection of a worker or foreman: a task that reads and writes at the same time.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio_util::codec::Decoder;
+use wq_core::Input;
+use wq_core::ids::{AttemptId, LinkId};
+use wq_core::io::{DownReason, Sink, Source, Trouble};
+use wq_proto::{Event, FromWorker, MasterHandshake, Password, Protocol, ToWorker};
+
+use super::body::Body;
+use super::codec::{Codec, CodecError, Part};
+use super::outbox::Outbox;
+use crate::blobs::Place;
+use crate::driver::Shell;
+use crate::outputs::SinkFile;
+use crate::prepare::{open_input, read_piece};
+use crate::report::Report;
+
+/// Rounds of reading and writing before other links get their turn.
+const TURNS_MAX: usize = 16;
+
+/// Pieces of one write.
+const SLICES_MAX: usize = 16;
+
+/// Without any movement in a transfer for so long the link is given up (decision D47), seconds.
+const STALLED_S: u32 = 150;
+
+/// The same behind a foreman, which may be busy with its own workers.
+const STALLED_FOREMAN_S: u32 = 3600;
+
+/// A link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    id: LinkId,
+    stream: TcpStream,
+    reading: RefCell<Reading>,
+    out: RefCell<Option<Box<Outbox>>>,
+    sink: RefCell<Option<Box<Sink>>>,
+    waker: RefCell<Option<Waker>>,
+    doomed: RefCell<Option<Box<DownReason>>>,
+    protocol: Cell<Protocol>,
+    stranger: Cell<bool>,
+    foreman: Cell<bool>,
+    closing: Cell<bool>,
+    moved_s: Cell<u32>,
+}
+
+/// What only the link's own task touches.
+#[derive(Debug)]
+struct Reading {
+    codec: Codec,
+    /// The begin of a line whose end has not come, or what waits behind a body that is being written.
+    rest: BytesMut,
+    body: Option<Body>,
+}
+
+/// What one round of reading or writing did.
+#[derive(Debug, PartialEq, Eq)]
+enum Round {
+    Moved,
+    Waits,
+}
+
+impl Link {
+    /// A link over a fresh connection; with a password, our half of the exchange waits to be written.
+    pub(crate) fn new(id: LinkId, stream: TcpStream, password: Option<&Password>, shell: &Shell) -> Link {
+        let mut out = None;
+        let codec = match password {
+            None => Codec::open(),
+            Some(password) => {
+                let mut outbox = Box::new(Outbox::default());
+                let challenge = shell.links.challenges.fresh();
+                let state = MasterHandshake::start(password.clone(), challenge, outbox.text());
+                out = Some(outbox);
+                Codec::guarded(state, shell.links.challenges.clone())
+            }
+        };
+        Link {
+            id,
+            stream,
+            reading: RefCell::new(Reading { codec, rest: BytesMut::new(), body: None }),
+            out: RefCell::new(out),
+            sink: RefCell::new(None),
+            waker: RefCell::new(None),
+            doomed: RefCell::new(None),
+            // Nothing that depends on it is sent before the peer has said what it speaks.
+            protocol: Cell::new(Protocol::V6),
+            stranger: Cell::new(true),
+            foreman: Cell::new(false),
+            closing: Cell::new(false),
+            moved_s: Cell::new(shell.links.tick_s.get()),
+        }
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// It has not said anything yet.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.stranger.get()
+    }
+
+    /// Serves the link until it ends, and tells the core.
+    pub(crate) async fn serve(self: Rc<Link>, shell: Rc<Shell>, peer: SocketAddr) {
+        let reason = std::future::poll_fn(|cx| self.poll(cx, &shell, peer)).await;
+        shell.links.remove(&self);
+        if self.stranger.get() {
+            tracing::debug!(link = ?self.id, %peer, ?reason, "a connection ended before it said anything");
+        } else {
+            shell.input(Input::LinkDown { link: self.id, reason });
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, shell: &Shell, peer: SocketAddr) -> Poll<DownReason> {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        for _ in 0..TURNS_MAX {
+            if let Some(reason) = self.doomed.take() {
+                return Poll::Ready(*reason);
+            }
+            let wrote = match self.write(cx, shell) {
+                Ok(round) => round,
+                Err(reason) => return Poll::Ready(reason),
+            };
+            if self.closing.get() && self.out.borrow().is_none() {
+                // Told to the peer in good order; the descriptor goes with this task.
+                let _ = SockRef::from(&self.stream.as_fd()).shutdown(std::net::Shutdown::Write);
+                return Poll::Ready(DownReason::Ours);
+            }
+            let read = match self.read(cx, shell, peer) {
+                Ok(round) => round,
+                Err(reason) => return Poll::Ready(reason),
+            };
+            if (wrote, read) == (Round::Waits, Round::Waits) && !self.has_news() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Something to do that no readiness of the socket will tell of.
+    fn has_news(&self) -> bool {
+        self.doomed.borrow().is_some() || (self.closing.get() && self.out.borrow().is_none())
+    }
+
+    fn write(&self, cx: &mut Context<'_>, shell: &Shell) -> Result<Round, DownReason> {
+        let mut round = Round::Waits;
+        loop {
+            let mut out = self.out.borrow_mut();
+            let Some(outbox) = out.as_mut() else { return Ok(round) };
+            if let Some(wanted) = outbox.wanted() {
+                let link = self.id;
+                shell.pool.give(move || {
+                    let read = || {
+                        let file = match wanted.open {
+                            Some(file) => file,
+                            None => Arc::new(open_input(&wanted.path)?),
+                        };
+                        let piece = read_piece(&file, wanted.offset, wanted.length)?;
+                        Ok((file, Bytes::from(piece)))
+                    };
+                    Report::Piece { link, outcome: read(), blob: wanted.blob.filter(|_| wanted.offset == 0) }
+                });
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = outbox.slices(&mut slices);
+            let written = if count == 0 {
+                0
+            } else {
+                match self.stream.poll_write_ready(cx) {
+                    Poll::Pending => return Ok(round),
+                    Poll::Ready(ready) => ready.map_err(|error| lost(&error))?,
+                }
+                match self.stream.try_write_vectored(&slices[..count]) {
+                    Ok(written) => written,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                    Err(error) => return Err(lost(&error)),
+                }
+            };
+            let passed = outbox.advance(written);
+            if outbox.is_empty() {
+                *out = None;
+            }
+            drop(out);
+            if written == 0 && passed.is_empty() {
+                return Ok(round);
+            }
+            round = Round::Moved;
+            self.moved_s.set(shell.links.tick_s.get());
+            for attempt in passed {
+                shell.input(Input::Flushed { link: self.id, attempt });
+            }
+            if written > 0 {
+                // Reading gets its turn between two writes.
+                return Ok(round);
+            }
+        }
+    }
+
+    fn read(&self, cx: &mut Context<'_>, shell: &Shell, peer: SocketAddr) -> Result<Round, DownReason> {
+        let mut reading = self.reading.borrow_mut();
+        let reading = &mut *reading;
+        if reading.body.as_ref().is_some_and(Body::is_full) {
+            return Ok(Round::Waits);
+        }
+        let mut buffer = shell.take_buffer();
+        buffer.extend_from_slice(&reading.rest);
+        // What stopped a body may have left whole messages behind; then they come first.
+        let mut round =
+            if reading.rest.is_empty() { Round::Waits } else { self.take_parts(reading, &mut buffer, shell, peer)? };
+        reading.rest = BytesMut::new();
+        let outcome = loop {
+            if self.closing.get() || reading.body.as_ref().is_some_and(Body::is_full) {
+                break Ok(());
+            }
+            match self.stream.poll_read_ready(cx) {
+                Poll::Pending => break Ok(()),
+                Poll::Ready(Err(error)) => break Err(lost(&error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            match self.stream.try_read_buf(&mut buffer) {
+                Ok(0) => break Err(DownReason::Closed),
+                Ok(_) => {
+                    self.moved_s.set(shell.links.tick_s.get());
+                    round = Round::Moved;
+                    break self.take_parts(reading, &mut buffer, shell, peer).map(drop);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => break Err(lost(&error)),
+            }
+        };
+        if !buffer.is_empty() {
+            reading.rest = BytesMut::from(&buffer[..]);
+        }
+        shell.give_buffer(buffer);
+        outcome.map(|()| round)
+    }
+
+    /// Takes everything out of the buffer that is whole.
+    fn take_parts(
+        &self,
+        reading: &mut Reading,
+        buffer: &mut BytesMut,
+        shell: &Shell,
+        peer: SocketAddr,
+    ) -> Result<Round, DownReason> {
+        let mut round = Round::Waits;
+        while !self.closing.get() && !reading.body.as_ref().is_some_and(Body::is_full) {
+            match reading.codec.decode(buffer) {
+                Ok(None) => break,
+                Ok(Some(Part::Answer(answer))) => self.queue(|out| out.bytes(answer.freeze())),
+                Ok(Some(Part::Event(event))) => self.take_event(reading, event, shell, peer),
+                Err(CodecError::Refused { refusal, answer }) => {
+                    tracing::warn!(%peer, %refusal, "a peer failed the password exchange");
+                    self.queue(|out| out.bytes(answer.freeze()));
+                    self.closing.set(true);
+                }
+                Err(error) => return Err(DownReason::Garbage(error.to_string())),
+            }
+            round = Round::Moved;
+        }
+        Ok(round)
+    }
+
+    fn take_event(&self, reading: &mut Reading, event: Event, shell: &Shell, peer: SocketAddr) {
+        match event {
+            Event::Message(message) => {
+                tracing::debug!(link = ?self.id, ?message, "said");
+                self.introduce(&message, shell, peer);
+                let body_len = message.body_len();
+                *self.sink.borrow_mut() = None;
+                shell.input(Input::Said { link: self.id, message });
+                reading.body = body_len.map(|len| Body::new(self.sink.take().map(|sink| *sink), len, shell));
+            }
+            Event::Body(bytes) => {
+                let body = reading.body.as_mut().expect("a body follows its message");
+                body.take(&bytes, shell, self.id);
+            }
+            Event::BodyEnd => {
+                let body = reading.body.take().expect("a body follows its message");
+                match body.end(shell, self.id) {
+                    Ok(outcome) => shell.input(Input::BodyDone { link: self.id, outcome }),
+                    Err(body) => reading.body = Some(body),
+                }
+            }
+        }
+    }
+
+    fn introduce(&self, message: &FromWorker, shell: &Shell, peer: SocketAddr) {
+        if self.stranger.replace(false) {
+            shell.links.introduced();
+            shell.input(Input::LinkUp { link: self.id, address: peer.to_string() });
+        }
+        if let FromWorker::Hello(hello) = message {
+            self.protocol.set(hello.protocol);
+            if hello.is_foreman() {
+                self.foreman.set(true);
+                set_user_timeout(&self.stream, STALLED_FOREMAN_S);
+            }
+        }
+    }
+
+    /// Queues a message in the peer's dialect.
+    pub(crate) fn tell(&self, message: &ToWorker) {
+        tracing::debug!(link = ?self.id, ?message, "told");
+        let protocol = self.protocol.get();
+        self.queue(|out| {
+            if let Err(error) = message.encode(protocol, out.text()) {
+                // The core checks what goes over the wire, so this is a bug; the peer must not wait for ever.
+                tracing::error!(link = ?self.id, %error, "a message cannot be written");
+                self.closing.set(true);
+            }
+        });
+    }
+
+    /// Queues bytes.
+    pub(crate) fn send(&self, bytes: Bytes) {
+        self.queue(|out| out.bytes(bytes));
+    }
+
+    /// Queues a file or blob.
+    pub(crate) fn send_body(&self, source: Source, shell: &Shell) {
+        match source {
+            Source::File { path, size } => self.queue(|out| out.file(path.into(), None, Some(size))),
+            Source::Blob(id) => match shell.blobs.find(id) {
+                Place::Memory(bytes) => self.queue(|out| out.bytes(bytes)),
+                Place::File(path) => self.queue(|out| out.file(path, Some(id), None)),
+            },
+        }
+    }
+
+    /// Queues a mark.
+    pub(crate) fn mark(&self, attempt: AttemptId) {
+        self.queue(|out| out.mark(attempt));
+    }
+
+    /// Says where the body of the message just said goes.
+    pub(crate) fn receive(&self, sink: Sink) {
+        *self.sink.borrow_mut() = Some(Box::new(sink));
+    }
+
+    /// Hangs up when everything queued is out.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.wake();
+    }
+
+    /// Ends the link at once.
+    pub(crate) fn doom(&self, reason: DownReason) {
+        *self.doomed.borrow_mut() = Some(Box::new(reason));
+        self.wake();
+    }
+
+    /// A piece of the file that is being sent was read.
+    pub(crate) fn piece(&self, outcome: io::Result<(Arc<File>, Bytes)>) {
+        let fits = match outcome {
+            Ok((file, piece)) => self.out.borrow_mut().as_mut().is_some_and(|out| out.piece(file, piece)),
+            Err(error) => {
+                tracing::warn!(link = ?self.id, %error, "a file that was announced cannot be read");
+                false
+            }
+        };
+        if !fits {
+            // The peer waits for exactly the announced bytes; only a new connection gets both sides together again.
+            self.doom(DownReason::Ours);
+        }
+        self.wake();
+    }
+
+    /// A piece of the body that arrives was written.
+    pub(crate) fn written(&self, outcome: Result<Option<SinkFile>, Trouble>, shell: &Shell) {
+        let mut reading = self.reading.borrow_mut();
+        let Some(body) = reading.body.take() else { return };
+        let done = match body.written(outcome, shell, self.id) {
+            Ok(outcome) => Some(outcome),
+            Err(body) => {
+                reading.body = Some(body);
+                None
+            }
+        };
+        drop(reading);
+        if let Some(outcome) = done {
+            shell.input(Input::BodyDone { link: self.id, outcome });
+        }
+        self.wake();
+    }
+
+    /// A transfer is under way and nothing has moved for too long.
+    pub(crate) fn is_stalled(&self, tick_s: u32) -> bool {
+        let limit = if self.foreman.get() { STALLED_FOREMAN_S } else { STALLED_S };
+        let busy = self.out.borrow().is_some() || self.reading.borrow().codec.in_body();
+        busy && tick_s.saturating_sub(self.moved_s.get()) > limit
+    }
+
+    fn queue(&self, put: impl FnOnce(&mut Outbox)) {
+        put(self.out.borrow_mut().get_or_insert_default());
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+fn lost(error: &io::Error) -> DownReason {
+    match error.kind() {
+        io::ErrorKind::TimedOut => DownReason::Stalled,
+        _ => DownReason::Closed,
+    }
+}
+
+/// Options of a fresh connection (decision D47): dead peers are noticed by the kernel.
+pub(crate) fn set_options(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    set_user_timeout(stream, STALLED_S);
+    stream.set_nodelay(true)
+}
+
+fn set_user_timeout(stream: &TcpStream, seconds: u32) {
+    // A system without it finds dead peers later, by keepalive and checks.
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(Duration::from_secs(seconds.into())));
+}

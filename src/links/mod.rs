@@ -1,0 +1,15 @@
+//! The worker port: connections of workers and foremen, and the bytes on them (decision D50).
+//!
+//! One light task a link, without a channel of its own. Reading and writing go on at the same time; a link that idles
+//! holds no buffer. What bytes mean is `wq-proto`'s business, what to answer the core's.
+
+mod body;
+mod codec;
+mod link;
+mod listen;
+mod outbox;
+mod strangers;
+mod table;
+
+pub(crate) use listen::{Listening, accept, addresses, listen};
+pub(crate) use table::Links;

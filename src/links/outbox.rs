@@ -1,0 +1,299 @@
+//! What waits to be written to one peer.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::IoSlice;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use wq_core::ids::{AttemptId, BlobId};
+
+/// Files are read in pieces of this size, bytes.
+pub(crate) const PIECE: usize = 256 << 10;
+
+/// Bytes up to this length are copied behind those that wait already, longer ones queued as they are.
+const COPY_MAX: usize = 4 << 10;
+
+/// The queue; exists only while there is something in it.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    items: VecDeque<Item>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Text(BytesMut),
+    Bytes(Bytes),
+    File(Sending),
+    Mark(AttemptId),
+}
+
+/// A file that is being sent.
+#[derive(Debug)]
+struct Sending {
+    path: PathBuf,
+    blob: Option<BlobId>,
+    open: Option<Arc<File>>,
+    offset: u64,
+    /// Bytes to come; a blob's length is known when it is open.
+    left: Option<u64>,
+    piece: Bytes,
+    asked: bool,
+}
+
+/// A piece of a file that must be read.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// It is this blob.
+    pub(crate) blob: Option<BlobId>,
+    /// The file, if it is open.
+    pub(crate) open: Option<Arc<File>>,
+    /// Where to begin.
+    pub(crate) offset: u64,
+    /// How much.
+    pub(crate) length: usize,
+}
+
+impl Outbox {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The text that may be appended to.
+    pub(crate) fn text(&mut self) -> &mut BytesMut {
+        if !matches!(self.items.back(), Some(Item::Text(_))) {
+            self.items.push_back(Item::Text(BytesMut::new()));
+        }
+        match self.items.back_mut() {
+            Some(Item::Text(text)) => text,
+            _ => unreachable!("pushed above"),
+        }
+    }
+
+    /// Queues bytes.
+    pub(crate) fn bytes(&mut self, bytes: Bytes) {
+        if bytes.len() <= COPY_MAX {
+            self.text().extend_from_slice(&bytes);
+        } else {
+            self.items.push_back(Item::Bytes(bytes));
+        }
+    }
+
+    /// Queues a file of exactly `size` bytes, or all of a blob.
+    pub(crate) fn file(&mut self, path: PathBuf, blob: Option<BlobId>, size: Option<u64>) {
+        if size != Some(0) {
+            let sending = Sending { path, blob, open: None, offset: 0, left: size, piece: Bytes::new(), asked: false };
+            self.items.push_back(Item::File(sending));
+        }
+    }
+
+    /// Queues a mark.
+    pub(crate) fn mark(&mut self, attempt: AttemptId) {
+        self.items.push_back(Item::Mark(attempt));
+    }
+
+    /// The next piece to read, if one is missing and not asked for yet.
+    pub(crate) fn wanted(&mut self) -> Option<Wanted> {
+        let sending = self.items.iter_mut().find_map(|item| match item {
+            Item::File(sending) => Some(sending),
+            _ => None,
+        })?;
+        if sending.asked || !sending.piece.is_empty() {
+            return None;
+        }
+        sending.asked = true;
+        let length = sending.left.map_or(PIECE, |left| usize::try_from(left).unwrap_or(PIECE).min(PIECE));
+        let Sending { path, blob, open, offset, .. } = &*sending;
+        Some(Wanted { path: path.clone(), blob: *blob, open: open.clone(), offset: *offset, length })
+    }
+
+    /// A piece has been read. False if the file is shorter than announced: the stream cannot go on.
+    pub(crate) fn piece(&mut self, file: Arc<File>, piece: Bytes) -> bool {
+        let Some((index, sending)) = self.items.iter_mut().enumerate().find_map(|(index, item)| match item {
+            Item::File(sending) => Some((index, sending)),
+            _ => None,
+        }) else {
+            return false;
+        };
+        let got = piece.len() as u64;
+        let whole = sending.left.unwrap_or_else(|| {
+            // Nothing but us writes blobs, so the length is what it was when the blob was announced.
+            file.metadata().map_or(0, |facts| facts.len().saturating_sub(sending.offset))
+        });
+        if got > whole || (got < whole && got < PIECE as u64) {
+            return false;
+        }
+        (sending.open, sending.piece, sending.asked) = (Some(file), piece, false);
+        sending.offset += got;
+        sending.left = Some(whole - got);
+        if got == 0 {
+            self.items.remove(index);
+        }
+        true
+    }
+
+    /// What can be written now, up to the number of places in `slices`.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        for item in &self.items {
+            let bytes: &[u8] = match item {
+                Item::Text(text) => text,
+                Item::Bytes(bytes) => bytes,
+                Item::File(sending) => &sending.piece,
+                Item::Mark(_) => continue,
+            };
+            if count == slices.len() || bytes.is_empty() {
+                break;
+            }
+            slices[count] = IoSlice::new(bytes);
+            count += 1;
+            if matches!(item, Item::File(sending) if sending.left != Some(0)) {
+                break;
+            }
+        }
+        count
+    }
+
+    /// So many bytes were written; gives the marks that were passed.
+    pub(crate) fn advance(&mut self, mut written: usize) -> Vec<AttemptId> {
+        let mut passed = Vec::new();
+        while let Some(item) = self.items.front_mut() {
+            let done = match item {
+                Item::Text(text) => take(text, &mut written),
+                Item::Bytes(bytes) => take(bytes, &mut written),
+                Item::File(sending) => take(&mut sending.piece, &mut written) && sending.left == Some(0),
+                Item::Mark(attempt) => {
+                    passed.push(*attempt);
+                    true
+                }
+            };
+            if !done {
+                break;
+            }
+            self.items.pop_front();
+        }
+        passed
+    }
+}
+
+/// Takes away what was written; true if nothing is left.
+fn take(bytes: &mut impl Buf, written: &mut usize) -> bool {
+    let part = bytes.remaining().min(*written);
+    bytes.advance(part);
+    *written -= part;
+    bytes.remaining() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Writes everything out, at most `step` bytes a time; the bytes and the marks with their places.
+    fn drain(outbox: &mut Outbox, step: usize) -> (Vec<u8>, Vec<(usize, u64)>) {
+        let (mut bytes, mut marks) = (Vec::new(), Vec::new());
+        let mut passed = outbox.advance(0);
+        loop {
+            marks.extend(passed.drain(..).map(|attempt| (bytes.len(), attempt.0)));
+            if outbox.is_empty() {
+                return (bytes, marks);
+            }
+            if let Some(wanted) = outbox.wanted() {
+                let file = wanted.open.unwrap_or_else(|| Arc::new(File::open(&wanted.path).unwrap()));
+                let piece = crate::prepare::read_piece(&file, wanted.offset, wanted.length).unwrap();
+                assert!(outbox.piece(file, piece.into()));
+            }
+            let mut slices = [IoSlice::new(&[]); 4];
+            let count = outbox.slices(&mut slices);
+            let all: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
+            bytes.extend_from_slice(&all);
+            passed = outbox.advance(all.len());
+        }
+    }
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[test]
+    fn files_of_any_size_go_out_whole() {
+        for size in [1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
+            let content: Vec<u8> = (0..size).map(|n| n as u8).collect();
+            let file = file(&content);
+            for announced in [Some(size as u64), None] {
+                let mut outbox = Outbox::default();
+                outbox.text().extend_from_slice(b"put\n");
+                outbox.file(file.path().into(), None, announced);
+                outbox.mark(AttemptId(1));
+                let (bytes, marks) = drain(&mut outbox, 100_000);
+                assert!(bytes == [b"put\n", &content[..]].concat(), "{size}");
+                assert_eq!(marks, [(size + 4, 1)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_noticed() {
+        let file = file(b"short");
+        let mut outbox = Outbox::default();
+        outbox.file(file.path().into(), None, Some(9));
+        let wanted = outbox.wanted().unwrap();
+        assert!(outbox.wanted().is_none(), "asked once");
+        let open = Arc::new(File::open(&wanted.path).unwrap());
+        assert!(!outbox.piece(open, Bytes::from_static(b"short")));
+    }
+
+    #[test]
+    fn empty_files_and_blobs_are_nothing() {
+        let file = file(b"");
+        let mut outbox = Outbox::default();
+        outbox.file(file.path().into(), None, Some(0));
+        assert!(outbox.is_empty());
+        outbox.file(file.path().into(), None, None);
+        outbox.bytes(Bytes::from_static(b"end\n"));
+        assert_eq!(drain(&mut outbox, 9), (b"end\n".to_vec(), vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn order_is_kept_for_any_step(
+            items in prop::collection::vec((0u8..4, 0usize..9000), 0..12),
+            step in 1usize..20_000,
+        ) {
+            let files: Vec<_> = items.iter().map(|(_, size)| file(&vec![b'f'; *size])).collect();
+            let mut outbox = Outbox::default();
+            let (mut bytes, mut marks) = (Vec::new(), Vec::new());
+            for (index, (kind, size)) in items.iter().enumerate() {
+                let content = vec![b'a' + index as u8; *size];
+                match kind {
+                    0 => {
+                        outbox.text().extend_from_slice(&content);
+                        bytes.extend(content);
+                    }
+                    1 => {
+                        bytes.extend_from_slice(&content);
+                        outbox.bytes(content.into());
+                    }
+                    2 => {
+                        outbox.file(files[index].path().into(), None, Some(*size as u64));
+                        bytes.extend(vec![b'f'; *size]);
+                    }
+                    _ => {
+                        outbox.mark(AttemptId(index as u64));
+                        marks.push((bytes.len(), index as u64));
+                    }
+                }
+            }
+            prop_assert_eq!(drain(&mut outbox, step), (bytes, marks));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The journal of an earlier run into a new core.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use journal::{JournalError, Record, Recovery, Tail, replay};
+use wq_core::Master;
+use wq_core::ids::{BlobId, RecordNo};
+
+use crate::blobs::Store;
+use crate::clock::Past;
+use crate::journal_files::FileStorage;
+
+/// What a recovery gave.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// Where the journal ends.
+    pub(crate) journal: Recovery,
+    /// What it knows about time.
+    pub(crate) past: Past,
+    /// Records that were read.
+    pub(crate) records: u64,
+}
+
+/// Why the state cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecoveryError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The spool.
+    #[error("cannot read or write the spool")]
+    Spool(#[from] std::io::Error),
+}
+
+/// Reads the journal into the core; small executables that stand in it get their files back.
+///
+/// # Errors
+/// [`RecoveryError`]; the core is useless then.
+pub(crate) fn recover(storage: &FileStorage, store: &Store, core: &mut Master) -> Result<Recovered, RecoveryError> {
+    let mut past = Past::default();
+    let mut records = 0;
+    let mut present = store.list()?;
+    let mut broken = None;
+    let journal = replay(storage, |entry| {
+        past.see(&entry.record);
+        records += 1;
+        if entry.before_checkpoint {
+            // The checkpoint that follows holds what it did.
+            return;
+        }
+        if let Record::Submitted(submitted) = &entry.record {
+            broken = broken.take().or(restore(submitted, store, &mut present).err());
+        }
+        core.recover(RecordNo(entry.seq), &entry.record);
+    })?;
+    match broken {
+        Some(error) => Err(error.into()),
+        None => Ok(Recovered { journal, past, records }),
+    }
+}
+
+/// Removes files that no job names.
+pub(crate) fn tidy(store: &Store, needed: impl Iterator<Item = BlobId>) -> std::io::Result<()> {
+    let mut unneeded = store.list()?;
+    for id in needed {
+        unneeded.remove(&id);
+    }
+    for id in unneeded {
+        store.remove(id)?;
+    }
+    Ok(())
+}
+
+/// Says how the journal ended, if not in good order.
+pub(crate) fn tell_tail(recovery: &Recovery) {
+    if let Tail::Torn { at, bytes_dropped, records_dropped, fault } = &recovery.tail {
+        tracing::warn!(%at, bytes_dropped, records_dropped, %fault,
+            "the end of the journal was cut by a crash; nothing that was acknowledged is lost");
+    }
+}
+
+/// Small files are written without an fsync, so a power cut may have taken them.
+fn restore(submitted: &journal::Submitted, store: &Store, present: &mut HashSet<BlobId>) -> std::io::Result<()> {
+    for blob in &submitted.blobs {
+        let id = BlobId(blob.hash);
+        if let Some(bytes) = &blob.inline
+            && (present.insert(id) || store.is_short(id, blob.len))
+        {
+            store.write_small(id, &Bytes::copy_from_slice(bytes))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use journal::{Blob, Submitted};
+
+    use super::*;
+
+    #[test]
+    fn small_executables_come_back_and_unneeded_ones_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 1).unwrap();
+        let content = b"#!/bin/sh\n".to_vec();
+        let id = crate::blobs::hash(&content);
+        let blob = Blob { hash: id.0, len: content.len() as u64, mode: 0o755, inline: Some(content) };
+        let submitted = Submitted {
+            at_s: 0,
+            wall_s: 0,
+            uid: 1,
+            gid: 1,
+            owner: "alice".into(),
+            clusters: vec![],
+            blobs: vec![blob],
+        };
+        let mut present = HashSet::new();
+        restore(&submitted, &store, &mut present).unwrap();
+        assert_eq!(store.list().unwrap(), present);
+        // A power cut may also leave the name without the bytes.
+        store.write_small(id, b"").unwrap();
+        restore(&submitted, &store, &mut present).unwrap();
+        assert!(!store.is_short(id, 10));
+        tidy(&store, std::iter::empty()).unwrap();
+        assert!(store.list().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,35 @@
+//! What threads and the pool tell the driver.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wq_core::Input;
+use wq_core::ids::{BlobId, LinkId};
+use wq_core::io::Trouble;
+
+use crate::outputs::SinkFile;
+
+/// One message to the driver.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// Something the core waits for.
+    Input(Input),
+    /// A piece of a file that is being sent.
+    Piece {
+        /// To whom.
+        link: LinkId,
+        /// The open file and its next bytes; fewer than asked if it has shrunk.
+        outcome: io::Result<(Arc<File>, Bytes)>,
+        /// The blob that it is, if it is one and this is all of it.
+        blob: Option<BlobId>,
+    },
+    /// A piece of a body was written.
+    Written {
+        /// From whom.
+        link: LinkId,
+        /// The file for the next piece, `None` once it is closed; or why it cannot be written.
+        outcome: Result<Option<SinkFile>, Trouble>,
+    },
+}

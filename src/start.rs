@@ -1,0 +1,280 @@
+//! The order in which things come up (decisions D1 to D8).
+//!
+//! Options, then what can be checked without touching anything, then the locks, then the socket of the clients, whose
+//! requests wait until replay is over, then the worker port, replay, and service.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use nix::unistd::{Gid, Group, geteuid, getuid};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use wq_core::io::BlobIn;
+use wq_core::{Config, Master};
+use wq_proto::Password;
+
+use crate::blobs::{self, Blobs, INLINE_MAX, Store};
+use crate::clock::{Clock, Reading};
+use crate::control::{Callers, SiteFacts};
+use crate::driver::{Parts, Shell};
+use crate::event_logs::EventLogs;
+use crate::journal_files::FileStorage;
+use crate::links::{self, Links, Listening};
+use crate::options::Options;
+use crate::outputs::{Outputs, Words};
+use crate::places::{self, StateDir};
+use crate::pool::Pool;
+use crate::record_keeper::RecordKeeper;
+use crate::report::Report;
+use crate::{control, limits, logging, recovery, stop};
+
+/// Threads for files. Most of their time they wait for a disk or a file server.
+const POOL_THREADS: usize = 4;
+
+/// Largest password file that is read, bytes.
+const PASSWORD_MAX: u64 = 64 << 10;
+
+/// Runs the master until it ends; the exit code.
+///
+/// # Errors
+/// What keeps it from serving, as sentences for the operator.
+pub fn run(options: &Options) -> anyhow::Result<u8> {
+    logging::start(&options.log_level, options.log_format)?;
+    let password = options.password_file.as_deref().map(read_password).transpose()?;
+    let listening = links::addresses(&options.bind, password.is_some(), options.insecure)?;
+    let group = options.group.as_deref().map(find_group).transpose()?;
+    let host = host_name()?;
+    let descriptors = limits::raise();
+
+    let (work_dir, state_dir) = places::take(&options.work_dir, &options.state_dir, group, &host)?;
+    warn(&listening, &state_dir, options);
+    let clients = work_dir.bind()?;
+    let workers = links::listen(&listening, options.port)?;
+    let addresses = workers
+        .iter()
+        .map(std::net::TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()
+        .context("a bound socket")?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
+    let site = site_facts(options, &host, &addresses);
+    let links = Links::new(descriptors.links, options.strangers_max);
+    let (shell, reports) = build(options, &state_dir, site, links)?;
+    tracing::info!(
+        work_dir = %work_dir.path().display(),
+        state_dir = %state_dir.path().display(),
+        descriptors = descriptors.limit,
+        links_max = descriptors.links,
+        "alien_work_queue {} begins",
+        env!("CARGO_PKG_VERSION")
+    );
+    let local = tokio::task::LocalSet::new();
+    let end = local.block_on(&runtime, async {
+        let clients = tokio::net::UnixListener::from_std(clients).context("cannot serve the socket")?;
+        let password = password.map(Rc::new);
+        for listener in workers {
+            let listener = tokio::net::TcpListener::from_std(listener).context("cannot serve the worker port")?;
+            tokio::task::spawn_local(links::accept(listener, password.clone(), Rc::clone(&shell)));
+        }
+        tokio::task::spawn_local(control::accept(clients, options.submission_max, Rc::clone(&shell)));
+        tokio::task::spawn_local(Rc::clone(&shell).take_reports(reports));
+        shell.start();
+        tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+        tokio::task::spawn_local(Rc::clone(&shell).watch());
+        for address in &addresses {
+            println!("alien_work_queue: listening on {address}");
+        }
+        stop::wait(Rc::clone(&shell)).await.context("cannot hear signals")
+    })?;
+    if end == stop::End::InOrder {
+        // What is queued for journal and event logs is written before the locks go.
+        shell.finish();
+        tracing::info!("alien_work_queue ends");
+    } else {
+        // A disk that hangs must not keep the process: no destructor may wait for it.
+        std::process::exit(end.code().into());
+    }
+    drop(local);
+    drop(work_dir);
+    Ok(end.code())
+}
+
+/// Replays the journal and puts everything together.
+fn build(
+    options: &Options,
+    state_dir: &StateDir,
+    site: SiteFacts,
+    links: Links,
+) -> anyhow::Result<(Rc<Shell>, UnboundedReceiver<Report>)> {
+    let uid = geteuid().as_raw();
+    let store = Arc::new(Store::open(&state_dir.spool(), uid).context("cannot open the spool")?);
+    let wrapper = options.job_wrapper.as_deref().map(|path| take_wrapper(path, &store)).transpose()?;
+    let storage = FileStorage::new(&state_dir.journal());
+    let wrapper_id = wrapper.as_ref().map(|wrapper| wrapper.id);
+    let mut core = Master::new(Config {
+        host: site.host.clone(),
+        domain: site.domain.clone(),
+        address: site.address.clone(),
+        condor_version: site.condor_version.clone(),
+        project: options.project_name.clone(),
+        job_wrapper: wrapper,
+        ..Config::default()
+    });
+    let recovered = recovery::recover(&storage, &store, &mut core)?;
+    recovery::tell_tail(&recovered.journal);
+    recovery::tidy(&store, core.blobs().into_iter().chain(wrapper_id)).context("cannot tidy the spool")?;
+    let clock = Clock::new(&recovered.past, Reading::now().context("cannot read the clocks")?);
+    tracing::info!(records = recovered.records, next = recovered.journal.next_seq, "the journal is read");
+
+    let (results, reports) = unbounded_channel();
+    let words = Words::new(&site.host);
+    let spool = state_dir.spool();
+    let outputs = Outputs::new(words.clone(), random_name(), &spool.join("unfinished"), options.outputs_fsync)
+        .context("cannot open the list of unfinished outputs")?;
+    let writer = recovered.journal.writer(random());
+    let shell = Shell::new(Parts {
+        core,
+        clock,
+        links,
+        callers: Callers::new(site, uid, options.group.clone(), options.superusers.clone()),
+        pool: Pool::start(POOL_THREADS, results.clone()).context("cannot start threads")?,
+        outputs: Arc::new(outputs),
+        blobs: Blobs::new(store),
+        words,
+        records: RecordKeeper::start(writer, storage, results.clone()).context("cannot start a thread")?,
+        logs: EventLogs::start(results).context("cannot start a thread")?,
+    });
+    Ok((shell, reports))
+}
+
+/// What an operator should know before anything goes wrong.
+fn warn(listening: &Listening, state_dir: &StateDir, options: &Options) {
+    let say = |text: String| {
+        eprintln!("alien_work_queue: warning: {text}");
+    };
+    if listening.open {
+        say("other hosts can connect without a password (--insecure)".into());
+    }
+    if state_dir.on_tmpfs() {
+        say(format!("the state dir {} is in memory (tmpfs): a reboot empties it", state_dir.path().display()));
+    }
+    if getuid().is_root() {
+        say("running as root: only root's jobs are taken, and they run with the rights of the workers".into());
+    }
+    if let Some(catalog) = &options.catalog_host {
+        say(format!(
+            "--catalog-host {catalog}: this release does not report to a catalog (port {}); name the master to its \
+             workers by host and port",
+            options.catalog_port
+        ));
+    }
+}
+
+fn read_password(path: &Path) -> anyhow::Result<Password> {
+    let attempt = || format!("cannot read the password file {}", path.display());
+    let facts = std::fs::metadata(path).with_context(attempt)?;
+    if facts.len() > PASSWORD_MAX {
+        bail!("the password file {} is larger than {PASSWORD_MAX} bytes", path.display());
+    }
+    let password = Password::from_file_content(&std::fs::read(path).with_context(attempt)?);
+    if password.is_empty() {
+        bail!("the password file {} is empty", path.display());
+    }
+    if facts.permissions().mode() & 0o077 != 0 {
+        eprintln!("alien_work_queue: warning: the password file {} can be read by others", path.display());
+    }
+    Ok(password)
+}
+
+fn find_group(name: &str) -> anyhow::Result<Gid> {
+    if let Ok(number) = name.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    match Group::from_name(name).with_context(|| format!("cannot look up the group {name}"))? {
+        Some(group) => Ok(group.gid),
+        None => bail!("--group {name}: no such group"),
+    }
+}
+
+/// The wrapper travels like any executable, so it is stored like one.
+fn take_wrapper(path: &Path, store: &Store) -> anyhow::Result<BlobIn> {
+    let attempt = || format!("cannot read the job wrapper {}", path.display());
+    let bytes = Bytes::from(std::fs::read(path).with_context(attempt)?);
+    let id = blobs::hash(&bytes);
+    store.write_small(id, &bytes).context("cannot store the job wrapper")?;
+    let size = bytes.len() as u64;
+    Ok(BlobIn { id, size, mode: 0o755, inline: (bytes.len() <= INLINE_MAX).then_some(bytes) })
+}
+
+fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr]) -> SiteFacts {
+    let domain = host.split_once('.').map_or(host, |(_, domain)| domain);
+    SiteFacts {
+        host: host.to_owned(),
+        domain: domain.to_owned(),
+        address: shown_address(addresses),
+        condor_version: format!(
+            "$CondorVersion: 25.13.2 2026-08-20 BuildID: alien-workqueue-{} $",
+            env!("CARGO_PKG_VERSION")
+        ),
+        alien_count_lines: options.alien_count_lines,
+        submit_hint: options.submit_hint,
+    }
+}
+
+/// What is shown where HTCondor shows the schedd's address: IPv4 if there is one, and no wildcard.
+fn shown_address(addresses: &[SocketAddr]) -> String {
+    let shown = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    match shown {
+        Some(address) if address.ip().is_unspecified() => format!("127.0.0.1:{}", address.port()),
+        Some(address) => address.to_string(),
+        None => String::new(),
+    }
+}
+
+fn host_name() -> anyhow::Result<String> {
+    let name = nix::unistd::gethostname().context("cannot read the host name")?;
+    name.into_string().ok().context("the host name is no text")
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("Linux has had getrandom since 3.17");
+    bytes
+}
+
+/// Part of the temporary names of this run.
+fn random_name() -> String {
+    hex::encode(&random()[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shown_address_can_be_connected_to() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(shown_address(&[address("[::1]:9"), address("127.0.0.1:9")]), "127.0.0.1:9");
+        assert_eq!(shown_address(&[address("[::]:9"), address("0.0.0.0:9")]), "127.0.0.1:9");
+        assert_eq!(shown_address(&[address("10.0.0.7:9")]), "10.0.0.7:9");
+    }
+
+    #[test]
+    fn a_password_file_must_hold_something() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(read_password(file.path()).unwrap_err().to_string().ends_with("is empty"));
+        std::fs::write(file.path(), "x\n").unwrap();
+        assert!(read_password(file.path()).is_ok());
+        assert!(read_password(Path::new("/no/such")).is_err());
+    }
+
+    #[test]
+    fn an_unknown_group_is_named() {
+        assert_eq!(find_group("no-such-group").unwrap_err().to_string(), "--group no-such-group: no such group");
+        assert_eq!(find_group("12345").unwrap(), Gid::from_raw(12_345));
+    }
+}
