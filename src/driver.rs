@@ -265,10 +265,10 @@ impl Shell {
             let now = Instant::now();
             let tick_s = u32::try_from(now.duration_since(begin).as_secs()).unwrap_or(u32::MAX);
             self.links.watch(now, tick_s);
-            if tick_s % WALL_EVERY_S == 0 {
+            if tick_s.is_multiple_of(WALL_EVERY_S) {
                 self.look_at_wall_clock();
             }
-            if tick_s % MARK_EVERY_S == 0 {
+            if tick_s.is_multiple_of(MARK_EVERY_S) {
                 self.mark_clock();
             }
         }

@@ -43,7 +43,7 @@ pub(crate) enum LockError {
 /// A lock that is held as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: Flock<File>,
+    _file: Flock<File>,
 }
 
 /// Refuses if somebody holds the lock of this folder; makes and writes nothing.
@@ -74,7 +74,7 @@ pub(crate) fn take(folder: &Path, dir: &OwnedFd, who: &str) -> Result<Lock, Lock
     if let Err(error) = written {
         tracing::warn!(folder = %folder.display(), %error, "cannot write the holder into the lock file");
     }
-    Ok(Lock { file })
+    Ok(Lock { _file: file })
 }
 
 /// `pid 7 on host since 2026-11-21T19:42:20Z`.
@@ -93,13 +93,6 @@ fn lock(folder: &Path, file: OwnedFd) -> Result<Flock<File>, LockError> {
             Err(LockError::Held { folder: folder.to_owned(), holder })
         }
         Err((_, source)) => Err(LockError::Broken { folder: folder.to_owned(), source }),
-    }
-}
-
-impl Lock {
-    /// The locked file, for a process that takes over.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
     }
 }
 

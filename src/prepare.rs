@@ -309,7 +309,7 @@ mod tests {
     fn rights_are_looked_at() {
         let bench = Bench::new();
         bench.write("secret", 1);
-        std::fs::set_permissions(bench.path("secret"), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(bench.path("secret"), PermissionsExt::from_mode(0o000)).unwrap();
         let got = bench.check(&[("secret", "s", false)], &[]);
         // Root may read everything.
         if nix::unistd::geteuid().is_root() {

@@ -293,7 +293,14 @@ mod tests {
                     }
                 }
             }
-            prop_assert_eq!(drain(&mut outbox, step), (bytes, marks));
+            let (written, passed) = drain(&mut outbox, step);
+            prop_assert_eq!(written, bytes);
+            prop_assert_eq!(passed.len(), marks.len());
+            for ((place, attempt), (wanted, same)) in passed.into_iter().zip(marks) {
+                // Told with the write that passes it, never before.
+                prop_assert_eq!(attempt, same);
+                prop_assert!(wanted <= place && place < wanted + step, "{} told at {}", wanted, place);
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ use wq_core::io::DownReason;
 use super::link::Link;
 use super::strangers::{Challenges, Strangers};
 
+/// Seconds between looks at every link: idle links must cost nothing.
+const WATCH_EVERY_S: u32 = 15;
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Links {
@@ -109,8 +112,7 @@ impl Links {
         while let Some(id) = { self.strangers.borrow_mut().overdue(now) } {
             self.end_stranger(id, "it did not introduce itself in time");
         }
-        // Work for each link only now and then: idle links must cost nothing.
-        if tick_s % 15 == 0 {
+        if tick_s.is_multiple_of(WATCH_EVERY_S) {
             let slots = self.slots.borrow();
             for link in slots.iter().filter_map(|slot| slot.link.as_ref()) {
                 if link.is_stalled(tick_s) {
