@@ -148,6 +148,8 @@ fn evaluate(text: &str, macros: &Macros<'_>) -> Result<bool, String> {
     let rest = text[end..].trim_start_matches(is_space);
     let complex = "complex conditionals are not supported";
     match text[..end].to_ascii_lowercase().as_str() {
+        // An operator must follow.
+        "version" if !rest.starts_with(['<', '=', '>', '!']) => Err(complex.to_owned()),
         "version" => version(rest, &macros.world.host().condor_version),
         "defined" => defined(rest, macros),
         _ if is_identifier(text) || text.is_empty() => Err("expression is not a conditional".to_owned()),

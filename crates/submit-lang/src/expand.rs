@@ -31,6 +31,8 @@ pub(crate) struct Reference<'a> {
     pub(crate) name: &'a str,
     /// What stands behind the colon.
     pub(crate) default: Option<&'a str>,
+    /// Where an earlier `$(` stands that cannot be read yet because of this one inside it: `$(A$(B))`.
+    around: Option<usize>,
 }
 
 /// How much freedom the text between the parentheses has.
@@ -65,6 +67,7 @@ pub(crate) fn next_reference(
     wanted: impl Fn(&Reference<'_>) -> bool,
 ) -> Option<Reference<'_>> {
     let bytes = text.as_bytes();
+    let mut around = None;
     loop {
         let start = from + text[from..].find('$')?;
         let mut at = start + 1;
@@ -85,6 +88,7 @@ pub(crate) fn next_reference(
             Body::Name => close_of_name(bytes, open),
         };
         let Some((close, colon)) = close else {
+            around = around.or(Some(start));
             from = open;
             continue;
         };
@@ -94,6 +98,7 @@ pub(crate) fn next_reference(
             function: &text[word..at],
             name: &text[open..colon.unwrap_or(close)],
             default: colon.map(|colon| &text[colon + 1..close]),
+            around,
         };
         if wanted(&found) {
             return Some(found);
@@ -147,9 +152,6 @@ pub(crate) fn expand(text: &str, macros: &Macros<'_>, numbers: Numbers) -> Resul
 
 /// Expands all but `$(DOLLAR)`: what functions do with their arguments.
 pub(crate) fn expand_inner(text: &str, macros: &Macros<'_>, numbers: Numbers, depth: u32) -> Result<String, Refusal> {
-    if depth > DEPTH_MAX {
-        return Err(Refusal::TooLong { limit: VALUE_MAX });
-    }
     if !text.contains('$') {
         return Ok(text.to_owned());
     }
@@ -165,21 +167,26 @@ pub(crate) fn expand_inner(text: &str, macros: &Macros<'_>, numbers: Numbers, de
             out.push_str(&rest[at..]);
             return if out.len() > VALUE_MAX { Err(Refusal::TooLong { limit: VALUE_MAX }) } else { Ok(out) };
         };
-        let behind = rest.len() - found.start;
-        open.retain(|macro_| behind > macro_.behind);
+        // A macro ends where a reference reaches beyond its text.
+        let behind = rest.len() - found.end;
+        open.retain(|macro_| behind >= macro_.behind);
         let name = found.name.to_ascii_lowercase();
         if found.function.is_empty() && open.iter().any(|macro_| macro_.name == name) {
             return Err(Refusal::Recursion { name: found.name.to_owned() });
         }
         let replacement = replace(&found, &name, macros, numbers, depth)?;
         let (start, end) = (found.start, found.end);
-        out.push_str(&rest[at..start]);
+        let around = found.around.unwrap_or(start);
+        out.push_str(&rest[at..around]);
         work += replacement.len();
-        if replacement.contains('$') {
-            let tail = &rest[end..];
-            open.push(Open { name, behind: tail.len() });
-            work += tail.len();
-            rest = Cow::Owned(format!("{replacement}{tail}"));
+        if around < start || replacement.contains('$') {
+            // The replacement is read again, and so is what stands around it and may be a reference now.
+            let (head, tail) = (&rest[around..start], &rest[end..]);
+            if replacement.contains('$') {
+                open.push(Open { name, behind: tail.len() });
+            }
+            work += head.len() + tail.len();
+            rest = Cow::Owned(format!("{head}{replacement}{tail}"));
             at = 0;
         } else {
             out.push_str(&replacement);
@@ -216,6 +223,9 @@ fn replace(
         function => {
             if function.starts_with("RANDOM") {
                 macros.note(Causes::CHANCE);
+            }
+            if depth >= DEPTH_MAX {
+                return Err(Refusal::Recursion { name: found.name.to_owned() });
             }
             functions::call(function, found.name, macros, depth + 1)
         }
@@ -269,4 +279,30 @@ pub(crate) fn expand_self(text: &str, key: &str, macros: &Macros<'_>) -> Result<
     }
     out.push_str(&text[at..]);
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found_in_the_order_they_can_be_read() {
+        let names = |text: &str| {
+            let mut found = Vec::new();
+            let mut at = 0;
+            while let Some(reference) = next_reference(text, at, |_| true) {
+                found.push(format!("{}({}){:?}", reference.function, reference.name, reference.default));
+                at = reference.end;
+            }
+            found
+        };
+        assert_eq!(names("$(A) $(B:c) $$(C) ${D} $E"), ["(A)None", "(B)Some(\"c\")"]);
+        assert_eq!(names("$(A$(B))"), ["(B)None"]);
+        assert_eq!(names("$(A:$(B))"), ["(A)Some(\"$(B)\")"]);
+        assert_eq!(names("$(A:x-y) $( A ) $()"), ["()None"]);
+        assert_eq!(
+            names("$INT(a b,%d) $Fpn(x) $Fz(x) $ENV(N:d) $nosuch(x)"),
+            ["INT(a b,%d)None", "Fpn(x)None", "ENV(N)Some(\"d\")",]
+        );
+    }
 }

@@ -218,9 +218,9 @@ fn file_parts(letters: &str, value: &str, dir: &str) -> String {
         let slash = if letters[last..].starts_with('w') { "\\" } else { "/" };
         path = path.replace(['/', '\\'], slash);
     }
-    let is_slash = |c: char| c == '/' || c == '\\';
-    let name_at = path.rfind(is_slash).map_or(0, |at| at + 1);
-    let extension_at = path[name_at..].rfind('.').map_or(path.len(), |at| name_at + at);
+    let name_at = path.rfind('/').map_or(0, |at| at + 1);
+    // A dot in front makes no extension.
+    let extension_at = path[name_at..].rfind('.').filter(|at| *at > 0).map_or(path.len(), |at| name_at + at);
     let (mut directory, mut parent) = (has('p'), has('d'));
     let (stem, extension) = (has('n'), has('x'));
     if name_at == 0 && (stem || extension) {
@@ -240,7 +240,7 @@ fn file_parts(letters: &str, value: &str, dir: &str) -> String {
         (true, ..) if name_at == 0 => "",
         (true, _, stem, extension) => {
             let levels = letters.matches('d').count();
-            let from = path[..name_at - 1].rmatch_indices(is_slash).nth(levels - 1).map_or(0, |(at, _)| at + 1);
+            let from = path[..name_at - 1].rmatch_indices('/').nth(levels - 1).map_or(0, |(at, _)| at + 1);
             let to = match (stem, extension) {
                 (true, false) => extension_at,
                 (false, false) => bare_end.max(from),

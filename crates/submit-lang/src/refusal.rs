@@ -27,7 +27,7 @@ pub enum Refusal {
     NotUnsigned { key: String, value: String },
     /// A moment or a number of seconds was wanted.
     #[error("{key} = {value} is invalid, must eval to a non-negative integer.")]
-    NotSeconds { key: String, value: String },
+    NotSeconds { key: &'static str, attribute: &'static str, value: String, is_expression: bool },
     /// A truth value was wanted.
     #[error("{key}={value} is invalid, must eval to a boolean.")]
     NotBoolean { key: String, value: String },
@@ -208,8 +208,11 @@ pub enum Refusal {
     #[error("Requirements = {text}\nIs Circular. Did you intend to use $(Requirements) ?")]
     CircularRequirements { text: String },
     /// Signed URLs without their keys.
-    #[error("[s3|gs]:// URLs require [s3|aws|gs]_{which}_file to be set.")]
-    SignedUrl { which: &'static str },
+    #[error(
+        "[s3|gs]:// {} to be set.",
+        if *secret { "URLS require [s3|aws|gs]_secret_access_key_file" } else { "URLs require [s3|aws|gs]_access_key_id_file" }
+    )]
+    SignedUrl { secret: bool, id: bool },
     /// `docker_send_credentials` without credentials.
     #[error("ERROR: Cannot locate docker credentials file {path}: {problem}")]
     DockerCredentials { path: String, problem: String },
@@ -264,6 +267,13 @@ pub(crate) fn frame(refusal: &Refusal) -> String {
              {key}={raw}\n"
         ),
         Refusal::Transfer { text } => wrapped(&format!("\nERROR: {text}")),
+        // Where two things are said, the later one stands first.
+        Refusal::NotSeconds { attribute, value, is_expression: false, .. } => {
+            format!("ERROR: {refusal}\nERROR: Parse error in expression: \n\t{attribute} = {value}\n\t\n")
+        }
+        Refusal::SignedUrl { secret: true, id: true } => {
+            format!("ERROR: {refusal}\nERROR: {}\n", Refusal::SignedUrl { secret: false, id: true })
+        }
         Refusal::ImageSize { unreadable: Some(value) } => {
             format!("ERROR: {refusal}\nERROR: '{value}' is not valid for Image Size\n")
         }

@@ -42,12 +42,12 @@ pub(crate) fn real(text: &str) -> Option<f64> {
     constant(trimmed)?.as_real()
 }
 
-/// A truth value: `true`, `yes`, `t`, `1`, … in any case, or an expression.
+/// A truth value: `true`, `false` in any case, or an expression. `yes` is none, it is the name of an attribute.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
     let trimmed = text.trim_matches(is_space);
     match trimmed.to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "1" => Some(true),
-        "false" | "f" | "no" | "n" | "0" => Some(false),
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
         _ => constant(trimmed)?.truth(),
     }
 }
@@ -232,7 +232,8 @@ mod tests {
         assert_eq!(integer(" -7 "), Some(-7));
         assert_eq!(integer("2.9"), Some(2));
         assert_eq!(integer("abc"), None);
-        assert_eq!(boolean("Yes"), Some(true));
+        assert_eq!(boolean("True"), Some(true));
+        assert_eq!(boolean("yes"), None);
         assert_eq!(boolean("1 > 2"), Some(false));
         assert_eq!(real("1.5"), Some(1.5));
         assert_eq!(leading_integer("12ab"), 12);

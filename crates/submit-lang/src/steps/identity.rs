@@ -113,14 +113,14 @@ pub(super) fn concurrency(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 }
 
 fn is_limit(limit: &str) -> bool {
-    let (name, amount) = limit.split_once(':').unwrap_or((limit, "1"));
+    // An amount that is no number counts as 1 later.
+    let name = limit.split(':').next().unwrap_or(limit);
     let is_name = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    let named = match name.split_once('.') {
+    match name.split_once('.') {
         Some((before, after)) => is_name(before) && is_name(after),
         None => is_name(name),
-    };
-    named && amount.parse::<f64>().is_ok_and(|amount| amount > 0.0)
+    }
 }

@@ -270,10 +270,13 @@ fn seconds(
 ) -> Result<bool, Refusal> {
     for key in keys {
         let Some(value) = job.param(key, None)? else { continue };
+        if values::normalised(&value).is_none() {
+            return Err(Refusal::NotSeconds { key: shown, attribute, value, is_expression: false });
+        }
         job.set_expr(attribute, &value)?;
         let is_literal = classad::parse_expr(&value).is_ok_and(|expr| expr.literal().is_some());
         if is_literal && job.ad.int(attribute).is_none_or(|number| number < 0) {
-            return Err(Refusal::NotSeconds { key: shown.to_owned(), value });
+            return Err(Refusal::NotSeconds { key: shown, attribute, value, is_expression: true });
         }
         return Ok(true);
     }

@@ -5,7 +5,7 @@ use crate::environment::{DELIMITER, Environment, Filter};
 use crate::job::Job;
 use crate::macros::Numbers;
 use crate::refusal::Refusal;
-use crate::steps::universe::{ImageKind, JAVA, PARALLEL, image_kind};
+use crate::steps::universe::{ImageKind, JAVA, MPI, PARALLEL, image_kind};
 use crate::submission::{CLUSTER_MARK, PROCESS_MARK};
 use crate::values;
 
@@ -221,7 +221,7 @@ pub(super) fn tool_daemon(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 /// `machine_count` of parallel jobs.
 pub(super) fn parallel(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     let is_parallel = job.universe.number == PARALLEL;
-    if is_parallel || job.ad.truth("WantParallelScheduling") == Some(true) {
+    if is_parallel || job.universe.number == MPI || job.ad.truth("WantParallelScheduling") == Some(true) {
         let mut count = job.param("machine_count", "MachineCount")?;
         if count.is_none() {
             count = job.param("node_count", "NodeCount")?;

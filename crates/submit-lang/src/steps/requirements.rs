@@ -273,10 +273,9 @@ fn url_methods(job: &mut Job<'_, '_>, plugins: &str) -> Result<Vec<String>, Refu
     }
     methods.sort_by_cached_key(|method| method.to_ascii_lowercase());
     if methods.iter().any(|method| ["s3", "gs"].contains(&method.to_ascii_lowercase().as_str())) {
-        for (attribute, which) in [("EC2SecretAccessKey", "secret_access_key"), ("EC2AccessKeyId", "access_key_id")] {
-            if !job.ad.has(attribute) {
-                return Err(Refusal::SignedUrl { which });
-            }
+        let (secret, id) = (!job.ad.has("EC2SecretAccessKey"), !job.ad.has("EC2AccessKeyId"));
+        if secret || id {
+            return Err(Refusal::SignedUrl { secret, id });
         }
     }
     Ok(methods)

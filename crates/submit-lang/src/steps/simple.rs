@@ -8,14 +8,18 @@ use crate::values;
 
 /// Assigns one key of the table.
 pub(super) fn assign(job: &mut Job<'_, '_>, entry: &Key) -> Result<(), Refusal> {
-    let key = if is_set(job, entry.key) || is_set(job, entry.attribute) {
-        entry.key
-    } else {
-        match entry.alternative {
-            Some(alternative) if is_set(job, alternative) => alternative,
-            _ => return Ok(()),
+    let has_value = |job: &Job<'_, '_>, key: &str| job.macros.raw(key).is_some_and(|raw| !raw.is_empty());
+    let key = match entry.alternative {
+        // An empty key gives way to its alternative, but is looked at all the same.
+        Some(alternative) if !has_value(job, entry.key) && !has_value(job, entry.attribute) => {
+            let _ = job.plain(entry.key, entry.attribute)?;
+            alternative
         }
+        _ => entry.key,
     };
+    if !is_set(job, key) && !is_set(job, entry.attribute) {
+        return Ok(());
+    }
     let Key { attribute, kind, .. } = *entry;
     match kind {
         Kind::Expr => {

@@ -6,6 +6,7 @@ use crate::values;
 
 pub(crate) const VANILLA: i64 = 5;
 pub(crate) const SCHEDULER: i64 = 7;
+pub(crate) const MPI: i64 = 8;
 pub(crate) const GRID: i64 = 9;
 pub(crate) const JAVA: i64 = 10;
 pub(crate) const PARALLEL: i64 = 11;
@@ -21,7 +22,7 @@ const UNIVERSES: [(i64, &str, bool); 13] = [
     (VANILLA, "Vanilla", true),
     (6, "PVMD", false),
     (SCHEDULER, "Scheduler", true),
-    (8, "MPI", false),
+    (MPI, "MPI", true),
     (GRID, "Grid", true),
     (JAVA, "Java", true),
     (PARALLEL, "Parallel", true),
@@ -42,14 +43,10 @@ pub(crate) struct Universe {
 
 /// The number of a universe by name or number.
 fn number_of(text: &str) -> Option<i64> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("globus") {
-        return Some(GRID);
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Some(values::leading_integer(text)).filter(|number| *number > 0);
     }
-    UNIVERSES
-        .iter()
-        .find(|(number, name, _)| text.eq_ignore_ascii_case(name) || text.parse() == Ok(*number))
-        .map(|(number, ..)| *number)
+    UNIVERSES.iter().find(|(_, name, _)| text.eq_ignore_ascii_case(name)).map(|(number, ..)| *number)
 }
 
 pub(super) fn universe(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
@@ -100,8 +97,8 @@ pub(super) fn universe(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     if found.container {
         job.set_bool("WantContainer", true);
     }
-    let (_, name, supported) =
-        UNIVERSES.iter().find(|(number, ..)| *number == found.number).expect("the number came from the table");
+    let known = UNIVERSES.iter().find(|(number, ..)| *number == found.number);
+    let (_, name, supported) = known.copied().unwrap_or((0, "Unknown", false));
     if !supported {
         return Err(Refusal::UnsupportedUniverse { name });
     }
@@ -117,7 +114,7 @@ pub(super) fn universe(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 
 /// The job's files may travel.
 pub(super) fn might_transfer(universe: &Universe) -> bool {
-    [VANILLA, PARALLEL, JAVA].contains(&universe.number)
+    [VANILLA, MPI, PARALLEL, JAVA].contains(&universe.number)
 }
 
 /// What kind of image a container runs from.

@@ -238,7 +238,7 @@ queue
     let mut site = site();
     site.env.insert("HOME".to_owned(), "/home/alice".to_owned());
     let submission =
-        site.submit(&text, &Options { file_name: "condor.submit".to_owned(), ..Options::default() }).unwrap();
+        site.submit(text, &Options { file_name: "condor.submit".to_owned(), ..Options::default() }).unwrap();
     check(
         &submission,
         &[
