@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::parse::split_assignment;
 use crate::{Expr, ParseError, parse_expr};
 
 /// Where an evaluation finds attributes: an ad, or something that makes an ad's attributes as they are asked for.
@@ -69,20 +70,13 @@ impl ClassAd {
             if line.trim().is_empty() {
                 continue;
             }
-            let (name, expr) = line.split_once('=').ok_or(AdError::NoName { line: line_no })?;
-            let name = name.trim();
-            let quoted = name.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-            let name = match quoted {
-                Some(inner) if !inner.is_empty() && !inner.contains('\'') => inner,
-                None if crate::name::is_plain(name) => name,
-                _ => return Err(AdError::NoName { line: line_no }),
-            };
+            let (name, expr) = split_assignment(line).ok_or(AdError::NoName { line: line_no })?;
             let expr = parse_expr(expr).map_err(|source| AdError::BadExpr {
                 line: line_no,
-                attribute: name.to_owned(),
+                attribute: name.clone(),
                 source,
             })?;
-            ad.insert(name, expr);
+            ad.insert(&name, expr);
         }
         Ok(ad)
     }
@@ -195,10 +189,18 @@ mod tests {
     fn bad_lines_are_named() {
         assert_eq!(ClassAd::from_old_text("A = 1\nB"), Err(AdError::NoName { line: 2 }));
         assert_eq!(ClassAd::from_old_text("1 = 2"), Err(AdError::NoName { line: 1 }));
+        assert_eq!(ClassAd::from_old_text("A == 2"), Err(AdError::NoName { line: 1 }));
         assert!(matches!(
             ClassAd::from_old_text("\nA = 1 +"),
             Err(AdError::BadExpr { line: 2, attribute, .. }) if attribute == "A"
         ));
+    }
+
+    #[test]
+    fn names_may_be_quoted() {
+        let ad = ClassAd::from_old_text("'a=b' = 1\n'it\\'s'=2\n  Error =3").expect("a good ad");
+        assert_eq!(ad.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a=b", "Error", "it's"]);
+        assert_eq!(ClassAd::from_old_text(&crate::ad_to_long(&ad)).as_ref(), Ok(&ad));
     }
 
     #[test]

@@ -25,7 +25,8 @@ const ROOTS: u32 = 2;
 /// An ad that was entered.
 struct Nested {
     ad: Arc<ClassAd>,
-    parent: ScopeId,
+    /// `None` for an ad made by a function.
+    parent: Option<ScopeId>,
     /// The scope is that of an expression (in `parent`) which was given a context: the scope named here is asked
     /// for names that are not found around the expression.
     context: Option<ScopeId>,
@@ -119,7 +120,11 @@ impl<'e> Machine<'e> {
                 known => known,
             },
             Node::Select(select) => match select.kind {
-                SelectKind::My => self.own(select.name.lower(), scope),
+                // As any other selection it goes on to the enclosing ads.
+                SelectKind::My => {
+                    let from = self.context(scope).unwrap_or(scope);
+                    self.attribute(select.name.lower(), from, true)
+                }
                 SelectKind::Target => match self.other_root(scope) {
                     Some(other) => self.own(select.name.lower(), other),
                     None => Val::Undefined,
@@ -218,7 +223,6 @@ impl<'e> Machine<'e> {
 
     /// An attribute of exactly this ad.
     fn own(&mut self, name: &Arc<str>, scope: ScopeId) -> Val {
-        let scope = self.context(scope).unwrap_or(scope);
         self.attribute_of(name, scope).unwrap_or(Val::Undefined)
     }
 
@@ -268,7 +272,7 @@ impl<'e> Machine<'e> {
 
     fn parent(&self, scope: ScopeId) -> Option<ScopeId> {
         let nested = scope.0.checked_sub(ROOTS)?;
-        Some(self.nested[nested as usize].parent)
+        self.nested[nested as usize].parent
     }
 
     fn root(&self, scope: ScopeId) -> ScopeId {
@@ -282,7 +286,8 @@ impl<'e> Machine<'e> {
     fn other_root(&self, scope: ScopeId) -> Option<ScopeId> {
         match self.root(scope) {
             ScopeId::MY => self.target.map(|_| ScopeId::TARGET),
-            _ => Some(ScopeId::MY),
+            ScopeId::TARGET => Some(ScopeId::MY),
+            _ => None,
         }
     }
 
@@ -291,9 +296,16 @@ impl<'e> Machine<'e> {
         let next = self.next_scope();
         let id = *self.entered.entry((Arc::as_ptr(ad) as usize, parent)).or_insert(next);
         if id == next {
-            self.nested.push(Nested { ad: Arc::clone(ad), parent, context: None });
+            self.nested.push(Nested { ad: Arc::clone(ad), parent: Some(parent), context: None });
         }
         id
+    }
+
+    /// The scope of an ad made by a function: nothing is around it.
+    pub(crate) fn alone(&mut self, ad: ClassAd) -> Val {
+        let id = self.next_scope();
+        self.nested.push(Nested { ad: Arc::new(ad), parent: None, context: None });
+        Val::Ad(id)
     }
 
     fn next_scope(&self) -> ScopeId {
@@ -303,7 +315,7 @@ impl<'e> Machine<'e> {
     /// The value of an expression that stands in `scope`, with what is not found there looked up in an ad.
     pub(crate) fn eval_with_context(&mut self, expr: &Expr, scope: ScopeId, context: ScopeId) -> Val {
         let id = self.next_scope();
-        self.nested.push(Nested { ad: Arc::default(), parent: scope, context: Some(context) });
+        self.nested.push(Nested { ad: Arc::default(), parent: Some(scope), context: Some(context) });
         self.eval(expr, id)
     }
 

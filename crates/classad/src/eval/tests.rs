@@ -106,3 +106,23 @@ fn lists_of_the_whole_ad_share_it() {
     };
     assert_eq!(result.len(), 10_000);
 }
+
+/// Cases the recorded rows do not have, each tried with the library.
+#[test]
+fn scopes() {
+    for (text, printed) in [
+        ("[A=1; N=[A=2; q=MY.A]].N.q", "2"),
+        ("[A=1; N=[q=MY.A]].N.q", "1"),
+        ("[A=1; N=[b=2]; d=N.A].d", "1"),
+        ("[A=1; N=[b=2]; d=N[\"A\"]].d", "undefined"),
+        ("[A=1; N=[A=2; r=parent.A; s=self.A]; d={N.r,N.s}].d[0]", "1"),
+        ("[a={b}; b=3; C=[b=4; d=a[0]]].C.d", "3"),
+        ("[a={b}; b=3; C=[b=4; d=sum(a)]].C.d", "4"),
+        ("[x=7; r=evalInEachContext(x,{[y=1],[x=2]})].r", "{ 7,7 }"),
+        ("[b=7; r=evalInEachContext(x+b,{[x=1],[x=2]})].r", "{ 8,9 }"),
+        ("[b=c+d.e+TARGET.f+MY.g+k; k=z; r=unresolved(b)].r", "\"c,d.e,g,f,z\""),
+        ("[S = S ?: 3].S", "3"),
+    ] {
+        assert_eq!(value(text, ""), printed, "{text}");
+    }
+}

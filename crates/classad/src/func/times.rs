@@ -185,7 +185,7 @@ fn split_time(args: &mut Args<'_, '_, '_>) -> Val {
 
 fn ad<const N: usize>(args: &mut Args<'_, '_, '_>, parts: [(&str, Value); N]) -> Val {
     let ad: ClassAd = parts.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    Val::Ad(args.machine.enter(&ad.into(), args.scope))
+    args.machine.alone(ad)
 }
 
 /// `formatTime([time[, format]])`: a number of seconds, a time or an ad as of `splitTime`.

@@ -69,6 +69,13 @@ pub(super) fn leading_real(text: &str) -> Option<f64> {
         let special = if word("inf") { f64::INFINITY } else { f64::NAN };
         return Some(if text.starts_with('-') { -special } else { special });
     }
+    if word("0x") {
+        let from = sign + 2;
+        let digits = text[from..].bytes().take_while(u8::is_ascii_hexdigit).take(16).count();
+        if let Ok(number) = u64::from_str_radix(&text[from..from + digits], 16) {
+            return Some(if text.starts_with('-') { -(number as f64) } else { number as f64 });
+        }
+    }
     let digits =
         |from: usize| bytes.get(from..).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
     let whole = digits(sign);

@@ -15,6 +15,7 @@ pub(super) const TABLE: &[Function] = &[Function { name: "unresolved", args_min:
 fn unresolved(args: &mut Args<'_, '_, '_>) -> Val {
     let name = match &args.expr(0).0 {
         Node::Attr(attr) => Arc::clone(attr.name.lower()),
+        Node::Select(select) if select.kind == SelectKind::My => Arc::clone(select.name.lower()),
         Node::Select(_) => return Val::Undefined,
         _ => return Val::Error,
     };
@@ -56,14 +57,15 @@ impl Search {
         }
         match &expr.0 {
             Node::Literal(_) => {}
-            Node::Attr(attr) => self.attribute(machine, attr.name.lower(), attr.name.text()),
+            Node::Attr(attr) => self.attribute(machine, attr.name.lower(), attr.name.text(), attr.name.text()),
             Node::Select(select) => {
                 let name = select.name.text();
                 match (select.kind, &select.base.0) {
-                    (SelectKind::My, _) => self.attribute(machine, select.name.lower(), &format!("MY.{name}")),
+                    (SelectKind::My, _) => self.attribute(machine, select.name.lower(), &format!("my.{name}"), name),
                     (SelectKind::Target, _) => self.miss(&format!("target.{name}"), name),
                     (SelectKind::Other, Node::Attr(base)) => {
-                        self.attribute(machine, base.name.lower(), &format!("{}.{name}", base.name.text()));
+                        let written = format!("{}.{name}", base.name.text());
+                        self.attribute(machine, base.name.lower(), &written, &written);
                     }
                     (SelectKind::Other, _) => self.collect(machine, &select.base),
                 }
@@ -85,14 +87,14 @@ impl Search {
     }
 
     /// Follows an attribute the ad has, notes one it has not.
-    fn attribute(&mut self, machine: &mut Machine<'_>, name: &Arc<str>, written: &str) {
+    fn attribute(&mut self, machine: &mut Machine<'_>, name: &Arc<str>, key: &str, written: &str) {
         match machine.lookup(name, self.scope) {
             Some(expr) => {
                 if self.seen.insert(Arc::clone(name)) {
                     self.collect(machine, &expr);
                 }
             }
-            None => self.miss(written, written),
+            None => self.miss(key, written),
         }
     }
 

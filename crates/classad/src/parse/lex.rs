@@ -35,6 +35,8 @@ pub(super) fn skip_blanks(input: &str) -> IResult<&str, ()> {
 /// One token, nothing before it skipped.
 pub(super) fn token(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
     match input.bytes().next() {
+        // Several zeros are no number, though `007` and `-00` are.
+        Some(b'0') if only_zeros(input) => failed(input),
         Some(b'0'..=b'9') => number(input),
         Some(b'.') if input[1..].starts_with(|c: char| c.is_ascii_digit()) => number(input),
         Some(b'"') => string(input, quoting),
@@ -45,6 +47,18 @@ pub(super) fn token(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
         Some(b'?') if elvis(input).is_ok() => elvis(input),
         _ => alt((operator.map(Token::Op), punctuation.map(Token::Punct))).parse(input),
     }
+}
+
+/// `Name = …`, a line of an ad in the old syntax: the name, without quotes, and what follows the `=`. Words that are
+/// reserved elsewhere are names here.
+pub(crate) fn split_assignment(line: &str) -> Option<(String, &str)> {
+    let (rest, name) = match token(line.trim_start(), Quoting::Old).ok()? {
+        (rest, Token::Word(word)) => (rest, word.to_owned()),
+        (rest, Token::QuotedName(name)) => (rest, name),
+        _ => return None,
+    };
+    let expr = rest.trim_start().strip_prefix('=')?;
+    if expr.starts_with('=') { None } else { Some((name, expr)) }
 }
 
 /// Longer operators first. `=?=` is the old spelling of `is`.
@@ -91,6 +105,11 @@ fn punctuation(input: &str) -> IResult<&str, &'static str> {
         Some(text) => Ok((&input[text.len()..], text)),
         None => failed(input),
     }
+}
+
+fn only_zeros(input: &str) -> bool {
+    let rest = input.trim_start_matches('0');
+    input.len() - rest.len() > 1 && !rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E'))
 }
 
 /// An integer or a real, without sign. Integers that do not fit are 0, and so are hexadecimal ones: HTCondor reads
@@ -159,7 +178,7 @@ fn quoted(input: &str, quote: u8, quoting: Quoting) -> IResult<&str, String> {
             return Ok((&input[at + 1..], text));
         }
         let (byte, length) = match quoting {
-            Quoting::Old => old_escape(&bytes[at..]),
+            Quoting::Old => old_escape(&bytes[at..], quote),
             Quoting::New => new_escape(&bytes[at..]),
         };
         if byte == 0 || at + length > bytes.len() {
@@ -170,11 +189,11 @@ fn quoted(input: &str, quote: u8, quoting: Quoting) -> IResult<&str, String> {
     }
 }
 
-/// The byte a backslash stands for and how many bytes of input that takes. Only `\"` is special, and not even that
-/// at the end of a line: `"C:\dir\"` is a directory.
-fn old_escape(input: &[u8]) -> (u8, usize) {
+/// The byte a backslash stands for and how many bytes of input that takes. Only the quote in use can be escaped, and
+/// not even that at the end of a line: `"C:\dir\"` is a directory.
+fn old_escape(input: &[u8], quote: u8) -> (u8, usize) {
     let ends = matches!(input.get(2), None | Some(b'\n' | b'\r'));
-    if input.get(1) == Some(&b'"') && !ends { (b'"', 2) } else { (b'\\', 1) }
+    if input.get(1) == Some(&quote) && !ends { (quote, 2) } else { (b'\\', 1) }
 }
 
 /// As [`old_escape`], for C escapes. An octal escape has up to three digits, two if the first is above 3; an unknown

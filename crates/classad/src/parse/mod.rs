@@ -3,6 +3,8 @@
 mod grammar;
 mod lex;
 
+pub(crate) use lex::split_assignment;
+
 use crate::Expr;
 
 /// Longest text that is parsed, bytes.

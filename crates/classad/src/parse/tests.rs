@@ -16,6 +16,33 @@ fn minus_sticks_to_a_number_only_without_blank() {
 }
 
 #[test]
+fn numbers() {
+    for (text, printed) in [("007", "7"), ("-00", "0"), ("00.5", "0.5"), ("0x1F", "0"), ("9223372036854775808", "0")] {
+        check(text, printed);
+    }
+    for bad in ["00", "08", "1.", "1e", "0x", "1K", "1.e5", "5.5.5"] {
+        assert!(parse_expr(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_short_conditional_binds_tightest() {
+    let same = |a: &str, b: &str| {
+        let (a, b) = (parse_expr(a).expect("it parses"), parse_expr(b).expect("it parses"));
+        let plain = |expr: &Expr| expr.to_string().replace(['(', ')'], "");
+        assert_eq!(plain(&a), plain(&b));
+        let env = crate::Env::default();
+        let ad = crate::ClassAd::new();
+        assert_eq!(crate::eval(&a, &ad, None, &env), crate::eval(&b, &ad, None, &env));
+    };
+    same("2 * x ?: 4", "2 * (x ?: 4)");
+    same("-x ?: 5", "-(x ?: 5)");
+    same("x ?: y ?: 3", "x ?: (y ?: 3)");
+    same("x ? :-1 ? 2 : 3", "(x ?: -1) ? 2 : 3");
+    assert!(parse_expr("x ?: !y").is_err());
+}
+
+#[test]
 fn quotes() {
     check(r#""C:\dir\""#, r#""C:\dir\""#);
     check(r#""a\"b""#, r#""a\"b""#);
