@@ -30,11 +30,8 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(name: &str, args: Vec<Expr>) -> Call {
         let name = Name::new(name);
-        let function = super::TABLES
-            .iter()
-            .flat_map(|table| table.iter())
-            .find(|function| function.name == &**name.lower())
-            .filter(|function| (function.args_min..=function.args_max).contains(&args.len()));
+        let function =
+            super::find(name.lower()).filter(|function| (function.args_min..=function.args_max).contains(&args.len()));
         Call { name, args, function, pattern: OnceLock::new() }
     }
 

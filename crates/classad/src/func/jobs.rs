@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::call::{Args, Function, MANY};
 use super::strings::two_texts;
 use crate::Value;
-use crate::eval::Val;
+use crate::eval::{TEXT_MAX, Val};
 
 pub(super) const TABLE: &[Function] = &[
     Function { name: "envv1tov2", args_min: 1, args_max: 1, run: env_v1_to_v2 },
@@ -143,6 +143,9 @@ fn list_to_args(args: &mut Args<'_, '_, '_>) -> Val {
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
         let Val::Str(word) = args.element(item) else { return Val::Error };
+        if out.len() > TEXT_MAX {
+            return Val::Error;
+        }
         if index > 0 {
             out.push(' ');
         }

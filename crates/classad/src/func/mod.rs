@@ -13,9 +13,13 @@ mod times;
 mod types;
 mod unresolved;
 
-pub(crate) use call::{Call, Function};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-/// All tables, searched when a call is parsed.
+use call::Function;
+
+pub(crate) use call::Call;
+
 const TABLES: [&[Function]; 10] = [
     logic::TABLE,
     types::TABLE,
@@ -28,3 +32,11 @@ const TABLES: [&[Function]; 10] = [
     jobs::TABLE,
     unresolved::TABLE,
 ];
+
+/// The function of a name in lower case.
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
+    static BY_NAME: LazyLock<BTreeMap<&str, &Function>> = LazyLock::new(|| {
+        TABLES.iter().flat_map(|table| table.iter()).map(|function| (function.name, function)).collect()
+    });
+    BY_NAME.get(name).copied()
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::lex::{Token, negative_number, skip_blanks, token};
-use super::{DEPTH_MAX, ParseError, Quoting, TEXT_MAX};
+use super::{DEPTH_MAX, ParseError, Quoting, TEXT_MAX, TOKENS_MAX};
 use crate::expr::{AttrRef, BinaryOp, Chain, Node, Select, SelectKind, UnaryOp};
 use crate::func::Call;
 use crate::func::time::{parse_abs_time, parse_rel_time};
@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str, quoting: Quoting) -> Result<Expr, ParseError> {
     if text.len() > TEXT_MAX {
         return Err(ParseError::TooLong { max: TEXT_MAX });
     }
-    let mut parser = Parser { text, rest: text, next: None, quoting, depth: 0 };
+    let mut parser = Parser { text, rest: text, next: None, quoting, depth: 0, tokens: 0 };
     parser.advance()?;
     let expr = parser.expression()?;
     match parser.next {
@@ -31,6 +31,7 @@ struct Parser<'t> {
     next: Option<Token<'t>>,
     quoting: Quoting,
     depth: usize,
+    tokens: usize,
 }
 
 type Parsed = Result<Expr, ParseError>;
@@ -296,6 +297,10 @@ impl<'t> Parser<'t> {
         if self.rest.is_empty() {
             self.next = None;
             return Ok(());
+        }
+        self.tokens += 1;
+        if self.tokens > TOKENS_MAX {
+            return Err(ParseError::TooManyTokens { max: TOKENS_MAX });
         }
         let at = self.text.len() - self.rest.len();
         let (rest, next) = token(self.rest, self.quoting).map_err(|_| ParseError::BadToken { at })?;

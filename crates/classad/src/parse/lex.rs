@@ -26,6 +26,10 @@ pub(super) enum Token<'t> {
 
 /// What stands before a token: blanks and comments. A `//` comment may end with the text.
 pub(super) fn skip_blanks(input: &str) -> IResult<&str, ()> {
+    // Most tokens have nothing before them.
+    if input.starts_with(|c: char| c.is_ascii_graphic() && c != '/') {
+        return Ok((input, ()));
+    }
     let line_comment = recognize(pair(tag("//"), take_till(|c| c == '\n')));
     let comment = recognize(delimited(tag("/*"), take_until("*/"), tag("*/")));
     let blanks = take_while1(|c: char| c.is_ascii_whitespace() || c == '\x0b');
@@ -61,37 +65,27 @@ pub(crate) fn split_assignment(line: &str) -> Option<(String, &str)> {
     if expr.starts_with('=') { None } else { Some((name, expr)) }
 }
 
-/// Longer operators first. `=?=` is the old spelling of `is`.
+/// Longer operators first, by the byte they begin with. `=?=` is the old spelling of `is`.
 fn operator(input: &str) -> IResult<&str, BinaryOp> {
     use BinaryOp::*;
-    alt((
-        alt((
-            value(Is, tag("=?=")),
-            value(Isnt, tag("=!=")),
-            value(Eq, tag("==")),
-            value(Ne, tag("!=")),
-            value(ShrZero, tag(">>>")),
-            value(Shr, tag(">>")),
-            value(Shl, tag("<<")),
-            value(Le, tag("<=")),
-            value(Ge, tag(">=")),
-            value(Lt, tag("<")),
-            value(Gt, tag(">")),
-        )),
-        alt((
-            value(Or, tag("||")),
-            value(And, tag("&&")),
-            value(BitOr, tag("|")),
-            value(BitXor, tag("^")),
-            value(BitAnd, tag("&")),
-            value(Add, tag("+")),
-            value(Sub, tag("-")),
-            value(Mul, tag("*")),
-            value(Div, tag("/")),
-            value(Rem, tag("%")),
-        )),
-    ))
-    .parse(input)
+    match input.as_bytes().first() {
+        Some(b'=') => alt((value(Is, tag("=?=")), value(Isnt, tag("=!=")), value(Eq, tag("==")))).parse(input),
+        Some(b'!') => value(Ne, tag("!=")).parse(input),
+        Some(b'<') => alt((value(Shl, tag("<<")), value(Le, tag("<=")), value(Lt, tag("<")))).parse(input),
+        Some(b'>') => {
+            let shifts = alt((value(ShrZero, tag(">>>")), value(Shr, tag(">>"))));
+            alt((shifts, value(Ge, tag(">=")), value(Gt, tag(">")))).parse(input)
+        }
+        Some(b'|') => alt((value(Or, tag("||")), value(BitOr, tag("|")))).parse(input),
+        Some(b'&') => alt((value(And, tag("&&")), value(BitAnd, tag("&")))).parse(input),
+        Some(b'^') => value(BitXor, tag("^")).parse(input),
+        Some(b'+') => value(Add, tag("+")).parse(input),
+        Some(b'-') => value(Sub, tag("-")).parse(input),
+        Some(b'*') => value(Mul, tag("*")).parse(input),
+        Some(b'/') => value(Div, tag("/")).parse(input),
+        Some(b'%') => value(Rem, tag("%")).parse(input),
+        _ => failed(input),
+    }
 }
 
 /// `?:`, also with blanks inside.

@@ -10,6 +10,9 @@ use crate::Expr;
 /// Longest text that is parsed, bytes.
 pub(crate) const TEXT_MAX: usize = 4 * 1024 * 1024;
 
+/// Most tokens of an expression: what can be read in some 50 ms. Long strings are one token.
+pub(crate) const TOKENS_MAX: usize = 300_000;
+
 /// Deepest nesting: parentheses, lists, ads, calls, prefix and postfix operators, operators of rising precedence.
 pub(crate) const DEPTH_MAX: usize = 250;
 
@@ -42,6 +45,12 @@ pub enum ParseError {
     /// Nested too deeply.
     #[error("nested deeper than {max}")]
     TooDeep {
+        /// The limit.
+        max: usize,
+    },
+    /// Too many names, numbers, operators and so on.
+    #[error("more than {max} words and signs")]
+    TooManyTokens {
         /// The limit.
         max: usize,
     },

@@ -65,6 +65,7 @@ fn hostile_depth_is_refused_and_long_chains_are_not() {
     }
     let chain = vec!["a"; 100_000].join(" + ");
     assert_eq!(parse_expr(&chain).expect("it parses").to_string(), chain);
+    assert!(matches!(parse_expr(&"1+".repeat(TOKENS_MAX)), Err(ParseError::TooManyTokens { .. })));
     assert!(matches!(parse_expr(&" ".repeat(TEXT_MAX + 1)), Err(ParseError::TooLong { .. })));
 }
 

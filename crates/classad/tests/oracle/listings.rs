@@ -105,7 +105,7 @@ fn event_logs_are_reproduced() {
     let printed: String = events.iter().map(|event_json| event(event_json).to_event_json() + "\n").collect();
     assert_eq!(printed, json);
 
-    // The XML log is of another session: only its form is compared, element by element from its own text.
+    // The XML log is of another run of the pool: only its form is compared, element by element from its own text.
     let xml = super::data("events.xml");
     for block in xml.split_inclusive("\n</c>\n").filter(|block| !block.contains("<l>") && !block.contains("\"><c>")) {
         let ad: ClassAd = block.lines().filter_map(attribute).collect();
