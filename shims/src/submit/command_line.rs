@@ -71,7 +71,8 @@ pub(super) enum Source {
 /// A whole command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Order {
-    pub(super) file: Option<String>,
+    /// Submit files in order; `-` is standard input.
+    files: Vec<String>,
     /// `name=value`.
     pub(super) before: Vec<(String, String)>,
     pub(super) append: Vec<String>,
@@ -91,13 +92,22 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn source(&self) -> Source {
-        match self.file.as_deref() {
-            Some("-") => Source::StandardInput,
-            Some(file) => Source::File(file.to_owned()),
-            None if self.queue.is_some() => Source::Nothing,
-            None => Source::StandardInput,
+    /// The texts, in order; at least one.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        let source = |file: &String| match file.as_str() {
+            "-" => Source::StandardInput,
+            file => Source::File(file.to_owned()),
+        };
+        match self.files.as_slice() {
+            [] if self.queue.is_some() => vec![Source::Nothing],
+            [] => vec![Source::StandardInput],
+            files => files.iter().map(source).collect(),
         }
+    }
+
+    /// A text comes through a pipe whose writer waits for us.
+    pub(super) fn reads_standard_input(&self) -> bool {
+        self.sources().contains(&Source::StandardInput)
     }
 
     /// The form with whole ads; an explicit `-` means it too.
@@ -107,7 +117,7 @@ impl Order {
 
     /// `-` in place of the file.
     pub(super) fn reads_dash(&self) -> bool {
-        self.file.as_deref() == Some("-")
+        self.files.iter().any(|file| file == "-")
     }
 
     /// Whether `Submitting job(s)` is printed.
@@ -135,7 +145,7 @@ pub(super) fn read(arguments: &[String]) -> Asked {
             Step::Word(word) => {
                 match word.split_once('=') {
                     Some((name, value)) => order.before.push((name.trim().to_owned(), value.trim().to_owned())),
-                    None => order.file = Some(word.to_owned()),
+                    None => order.files.push(word.to_owned()),
                 }
                 continue;
             }
@@ -158,7 +168,7 @@ pub(super) fn read(arguments: &[String]) -> Asked {
                 order.dry_run = Some(DryRun { file: words[0].clone(), full });
             }
             Key::Spool => order.spool = true,
-            Key::File => order.file = Some(words[0].clone()),
+            Key::File => order.files.push(words[0].clone()),
             Key::Queue => order.queue = Some(words.join(" ")),
             Key::MaxJobs => match words[0].parse() {
                 Ok(most) => order.max_jobs = Some(most),
@@ -202,19 +212,21 @@ mod tests {
         let o = order(&["-a", "x = 1", "one.sub", "-append", "queue 2", "hold=true", "--terse"]);
         assert_eq!(o.append, ["x = 1", "queue 2"]);
         assert_eq!(o.before, [("hold".to_owned(), "true".to_owned())]);
-        assert_eq!((o.source(), o.terse), (Source::File("one.sub".into()), true));
+        assert_eq!((o.sources(), o.terse), (vec![Source::File("one.sub".into())], true));
         let o = order(&["hold2.sub", "-queue", "x", "in", "(a", "-b)"]);
         assert_eq!(o.queue.as_deref(), Some("x in (a -b)"));
     }
 
     #[test]
     fn where_the_text_comes_from() {
-        assert_eq!(order(&[]).source(), Source::StandardInput);
+        assert_eq!(order(&[]).sources(), [Source::StandardInput]);
+        assert!(order(&[]).reads_standard_input() && !order(&["f"]).reads_standard_input());
+        assert_eq!(order(&["f", "g"]).sources(), [Source::File("f".into()), Source::File("g".into())]);
         assert!(!order(&[]).verbose());
         assert!(order(&["-"]).verbose());
         assert!(!order(&["-", "-terse"]).verbose());
         assert!(order(&["-v", "f"]).verbose());
-        assert_eq!(order(&["executable=/bin/true", "-queue", "1"]).source(), Source::Nothing);
+        assert_eq!(order(&["executable=/bin/true", "-queue", "1"]).sources(), [Source::Nothing]);
     }
 
     #[test]

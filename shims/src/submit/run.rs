@@ -28,7 +28,7 @@ pub fn run(arguments: &[String], stdin: &mut dyn Read, world: &World) -> Outcome
             Ok(outcome) => outcome,
             Err(failure) => {
                 // A client whose pipe breaks takes that for another failure than ours.
-                if order.source() == Source::StandardInput && !world.input_is_screen {
+                if order.reads_standard_input() && !world.input_is_screen {
                     let _ = std::io::copy(stdin, &mut std::io::sink());
                 }
                 failure.outcome(&order, world)
@@ -136,19 +136,36 @@ impl<'a> Line<'a> {
             _ => Err(Failure::Unexpected),
         }
     }
+
+    /// The first of `count` numbers in a row. Others may reserve in between; numbers that do not fit stay unused.
+    fn reserve_clusters(&mut self, count: usize) -> Result<u32, Failure> {
+        const TRIES_MAX: usize = 1000;
+        let (mut first, mut last) = (0, 0);
+        for _ in 0..TRIES_MAX.max(count.saturating_mul(4)) {
+            let number = self.reserve_cluster()?;
+            if last == 0 || number != last + 1 {
+                first = number;
+            }
+            last = number;
+            if (last - first) as usize + 1 >= count {
+                return Ok(first);
+            }
+        }
+        Err(Failure::Refused(format!("{count} cluster numbers in a row could not be reserved")))
+    }
 }
 
 fn submit(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<Outcome, Failure> {
     if let Some(dry_run) = &order.dry_run {
-        let text = text(order, stdin, world)?;
+        let texts = texts(order, stdin, world)?;
         let system = System::new(world, stdin);
-        let submission = ads(order, &text, &options(order, ClusterText::Number(1)), &system)?;
+        let submission = ads(&texts, &options(order, ClusterText::Number(1)), &system)?;
         return write_dry_run(order, dry_run, &submission, world);
     }
     let mut line = Line::open(world, order.name.as_deref())?;
-    let text = text(order, stdin, world)?;
+    let texts = texts(order, stdin, world)?;
     let system = System::new(world, stdin);
-    let expanded = expand(order, &text, &system, &mut line);
+    let expanded = expand(order, &texts, &system, &mut line);
     let (submission, number) = match expanded {
         Ok(done) => done,
         Err(failure) => {
@@ -184,30 +201,42 @@ fn submit(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<Outcome,
     }
 }
 
-/// The submit text. Standard input is read to its end, so that no client's pipe breaks.
-fn text(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<String, Failure> {
+/// A submit text and what it is called.
+struct Text {
+    /// `None`: it comes from no file.
+    file: Option<String>,
+    text: String,
+}
+
+/// The submit texts. Standard input is read to its end, so that no client's pipe breaks.
+fn texts(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<Vec<Text>, Failure> {
     let failed =
         |name: &str, error: &std::io::Error| Failure::File { name: name.to_owned(), why: file_error(error).text };
-    let bytes = match order.source() {
-        Source::Nothing => Vec::new(),
-        Source::StandardInput => {
-            let mut bytes = Vec::new();
-            stdin.read_to_end(&mut bytes).map_err(|error| failed("<stdin>", &error))?;
-            bytes
-        }
-        Source::File(name) => {
-            std::fs::read(std::path::Path::new(&world.cwd).join(&name)).map_err(|error| failed(&name, &error))?
-        }
-    };
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    let mut texts = Vec::new();
+    for source in order.sources() {
+        let (file, bytes) = match source {
+            Source::Nothing => (None, Vec::new()),
+            Source::StandardInput => {
+                let mut bytes = Vec::new();
+                stdin.read_to_end(&mut bytes).map_err(|error| failed("<stdin>", &error))?;
+                (None, bytes)
+            }
+            Source::File(name) => {
+                let bytes = std::fs::read(std::path::Path::new(&world.cwd).join(&name));
+                let bytes = bytes.map_err(|error| failed(&name, &error))?;
+                (Some(name), bytes)
+            }
+        };
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        texts.push(Text { file, text });
+    }
+    Ok(texts)
 }
 
 fn options(order: &Order, cluster: ClusterText) -> Options {
     Options {
-        file_name: match order.source() {
-            Source::File(name) => name,
-            Source::StandardInput | Source::Nothing => "<stdin>".to_owned(),
-        },
+        file_name: "<stdin>".to_owned(),
         before: order.before.clone(),
         append: order.append.clone(),
         queue_args: order.queue.clone(),
@@ -221,38 +250,51 @@ fn options(order: &Order, cluster: ClusterText) -> Options {
     }
 }
 
-/// Expands the text; a second time with a real number where the text computes with it.
+/// Expands the texts; a second time with real numbers where they compute with them.
 fn expand(
     order: &Order,
-    text: &str,
+    texts: &[Text],
     system: &System<'_>,
     line: &mut Line<'_>,
 ) -> Result<(Submission, Option<u32>), Failure> {
     let mut wanted = options(order, ClusterText::Placeholder);
     if wanted.spool || wanted.remote {
         // Checked as spooled, queued as usual: there is nothing to wait for, as jobs with inputs are refused.
-        submit_lang::submit(text, &wanted, system).map_err(Failure::Text)?;
+        ads(texts, &wanted, system)?;
         (wanted.spool, wanted.remote) = (false, false);
     }
-    let submission = ads(order, text, &wanted, system)?;
+    let submission = ads(texts, &wanted, system)?;
     if !submission.needs_cluster_number {
         return Ok((submission, None));
     }
-    let number = line.reserve_cluster()?;
-    wanted.cluster = ClusterText::Number(number);
-    let submission = ads(order, text, &wanted, system)?;
-    Ok((submission, Some(number)))
+    let first = line.reserve_clusters(submission.clusters.len())?;
+    wanted.cluster = ClusterText::Number(first);
+    Ok((ads(texts, &wanted, system)?, Some(first)))
 }
 
-/// The ads of a text. Only jobs of a file name it.
-fn ads(order: &Order, text: &str, options: &Options, system: &System<'_>) -> Result<Submission, Failure> {
-    let mut submission = submit_lang::submit(text, options, system).map_err(Failure::Text)?;
-    if !matches!(order.source(), Source::File(_)) {
-        for cluster in &mut submission.clusters {
-            cluster.ad.retain(|(name, _)| name != "JobSubmitFile");
+/// The ads of all texts together; a later text's clusters count on from those before it.
+fn ads(texts: &[Text], options: &Options, system: &System<'_>) -> Result<Submission, Failure> {
+    let mut all = Submission { clusters: Vec::new(), warnings: Vec::new(), needs_cluster_number: false };
+    for Text { file, text } in texts {
+        let mut options = options.clone();
+        if let Some(file) = file {
+            options.file_name.clone_from(file);
         }
+        if let ClusterText::Number(number) = &mut options.cluster {
+            *number += u32::try_from(all.clusters.len()).unwrap_or(u32::MAX);
+        }
+        let mut submission = submit_lang::submit(text, &options, system).map_err(Failure::Text)?;
+        // Only jobs of a file name it.
+        if file.is_none() {
+            for cluster in &mut submission.clusters {
+                cluster.ad.retain(|(name, _)| name != "JobSubmitFile");
+            }
+        }
+        all.clusters.append(&mut submission.clusters);
+        all.warnings.append(&mut submission.warnings);
+        all.needs_cluster_number |= submission.needs_cluster_number;
     }
-    Ok(submission)
+    Ok(all)
 }
 
 /// Some job reads files that `-spool` would copy now.

@@ -239,3 +239,25 @@ fn without_a_master_nobody_counts_a_wrong_zero() {
         }
     }
 }
+
+#[test]
+fn ten_thousand_jobs_are_listed_whole() {
+    let bench = Bench::new();
+    bench.master().state().jobs = (1..=10_000).map(|cluster| job(cluster, 1, &[])).collect();
+    for words in [
+        &["-af", "ClusterId", "JobStatus"][..],
+        &["-format", "%s\\n", "OWNER", "-constraint", WAITING],
+        &["-nobatch"],
+        &[],
+        &["-long"],
+    ] {
+        let begin = std::time::Instant::now();
+        let listing = bench.answer("condor_q", words);
+        println!(
+            "condor_q {words:?}: {} bytes, {:.1?} with the scripted master's share",
+            listing.len(),
+            begin.elapsed()
+        );
+        assert!(lines(&listing) >= 10_000, "{words:?}");
+    }
+}

@@ -151,6 +151,32 @@ fn a_text_that_computes_with_its_number_reserves_one() {
 }
 
 #[test]
+fn several_clusters_that_compute_with_their_numbers_reserve_each() {
+    let bench = bench();
+    let agent =
+        filled(&bench, "executable = EXE\narguments = $INT(Cluster,%03d)\nqueue\nexecutable = /bin/sleep\nqueue\n");
+    let (out, _) = submit(&bench, &["-terse"], &agent);
+    assert_eq!(out, "1.0 - 1.0\n2.0 - 2.0\n");
+    let words: Vec<_> = jobs(&bench).iter().map(|ad| attribute(ad, "Args")).collect();
+    assert_eq!(words, ["\"001\"", "\"002\""]);
+    assert_eq!(last_submit(&bench).clusters.iter().map(|c| c.number).collect::<Vec<_>>(), [Some(1), Some(2)]);
+}
+
+#[test]
+fn several_files_are_one_submission() {
+    let bench = bench();
+    bench.write("a.sub", &filled(&bench, "executable = EXE\nqueue 2\n"));
+    bench.write("b.sub", &filled(&bench, "executable = EXE\nqueue\n"));
+    let (out, _) = submit(&bench, &["a.sub", "b.sub"], "");
+    assert_eq!(out, "Submitting job(s)...\n2 job(s) submitted to cluster 1.\n1 job(s) submitted to cluster 2.\n");
+    let files: Vec<_> = jobs(&bench).iter().map(|ad| attribute(ad, "JobSubmitFile")).collect();
+    assert_eq!(files, ["\"a.sub\"", "\"a.sub\"", "\"b.sub\""]);
+    // One wrong file and nothing is queued.
+    let outcome = bench.run("condor_submit", &["a.sub", "nosuch.sub"]);
+    assert_eq!((outcome.code, text(&outcome.out), jobs(&bench).len()), (1, String::new(), 3));
+}
+
+#[test]
 fn a_plain_submission_is_one_round_trip() {
     let bench = bench();
     let agent = filled(&bench, "executable = EXE\noutput = $(Cluster).$(Process).out\nqueue\n");
