@@ -120,8 +120,8 @@ pub struct ClusterInfo {
     pub procs: u32,
     /// Jobs still in the table.
     pub left: u32,
-    /// Wall clock at submission, for `GlobalJobId`.
-    pub wall_s: i64,
+    /// Wall clock at submission in seconds since 1970, for `GlobalJobId`.
+    pub wall_s: u32,
 }
 
 /// A cluster on its way into the table.
@@ -255,6 +255,7 @@ impl JobTable {
         self.templates.add_users(template, shared_users);
         // `intern` counted one user for the cluster's own ad; the jobs have counted themselves.
         self.templates.release(template);
+        let wall_s = u32::try_from(wall_s).unwrap_or(u32::MAX);
         let info = self.clusters.entry(cluster).or_insert(ClusterInfo { procs: 0, left: 0, wall_s });
         info.procs += procs;
         info.left += procs;

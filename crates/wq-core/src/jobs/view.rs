@@ -63,10 +63,6 @@ const DERIVED: &[(&str, &str, Make)] = &[
         Exit::Signal(signal) => int(signal),
         Exit::Code(_) => None,
     }),
-    ("exitstatus", "ExitStatus", |v| match v.exit()? {
-        Exit::Code(code) => int(code << 8),
-        Exit::Signal(signal) => int(signal),
-    }),
     ("globaljobid", "GlobalJobId", |v| {
         let wall_s = v.table.cluster(v.job.id.cluster)?.wall_s;
         text(format!("{}#{}#{wall_s}", v.site.host, v.job.id))

@@ -48,7 +48,9 @@ impl Dirty {
 impl Master {
     /// Matches what can be matched.
     pub(super) fn dispatch(&mut self, now: Timestamp) {
-        if self.stopping || (self.dirty.queues.is_empty() && self.dirty.peers.is_empty()) {
+        // Without a journal nothing new is begun: its end could not be recorded.
+        if self.stopping || self.store_failed.is_some() || (self.dirty.queues.is_empty() && self.dirty.peers.is_empty())
+        {
             return;
         }
         let mut left = MATCHES_MAX;

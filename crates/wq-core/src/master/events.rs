@@ -136,7 +136,7 @@ impl Master {
     fn resources(&self, slot: Slot, now: Timestamp, run_s: Option<i64>) -> Option<Resources> {
         let view = self.view(slot, now);
         let (cores, memory_mb, disk_mb, _) = view.job.story().allocation?;
-        let asked = |name: &str| view.value(name).as_int().unwrap_or(0);
+        let asked = |name: &str| view.value(name).as_real().unwrap_or(0.0) as i64;
         Some(Resources::of_attempt(
             (asked("requestcpus"), cores.into()),
             (asked("requestdisk"), (disk_mb * 1024) as i64),

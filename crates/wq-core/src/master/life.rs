@@ -65,7 +65,7 @@ impl Master {
         self.apply_stopped(slot, lost.at_s);
         let story = self.table.get_mut(slot).story_mut();
         story.attempts = story.attempts.max(lost.attempt);
-        if lost.reason == LostReason::Forsaken && was_started {
+        if was_started && matches!(lost.reason, LostReason::Forsaken | LostReason::NotStarted) {
             // The worker never ran it (decision D40).
             story.starts = story.starts.saturating_sub(1);
         } else if was_started {
@@ -156,7 +156,7 @@ impl Master {
             text: userlog::one_line(text),
         };
         let no = self.record(Record::Lost(lost.clone()));
-        if started && reason != LostReason::Forsaken {
+        if started {
             self.log_evicted(now, no, slot, (VACATED, 0), &lost.text);
         }
         self.apply_lost(slot, &lost);

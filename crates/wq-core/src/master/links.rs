@@ -224,7 +224,7 @@ impl Master {
                 // It never reached the worker (decision D40).
                 State::Preparing | State::Sending => {
                     self.sending.remove(&id);
-                    self.lose(now, id, reason, false, &text);
+                    self.lose(now, id, LostReason::NotStarted, false, &text);
                 }
                 State::Running | State::Fetching(_) => self.lose(now, id, reason, counted, &text),
                 State::Killing(_) => self.killed(now, id),

@@ -109,3 +109,15 @@ fn equal_histories_give_equal_effects() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_start_that_never_left_is_none_after_a_restart_either() {
+    let mut b = Bench::new();
+    b.auto.socket = false;
+    let w = b.worker(1);
+    b.submit(&[], 1);
+    b.lose(w);
+    let mut after = b.restarted();
+    assert_eq!(after.attribute(FIRST, "NumJobStarts"), None);
+    assert_eq!(after.attribute(FIRST, "NumVacates"), None);
+}
