@@ -126,7 +126,7 @@ impl<'e> Machine<'e> {
                     self.attribute(select.name.lower(), from, true)
                 }
                 SelectKind::Target => match self.other_root(scope) {
-                    Some(other) => self.own(select.name.lower(), other),
+                    Some(other) => self.attribute(select.name.lower(), other, true),
                     None => Val::Undefined,
                 },
                 SelectKind::Other => {

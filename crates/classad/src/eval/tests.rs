@@ -126,3 +126,22 @@ fn scopes() {
         assert_eq!(value(text, ""), printed, "{text}");
     }
 }
+
+#[test]
+fn matches_go_both_ways() {
+    let my = ClassAd::from_old_text("A = 1\nB = A + TARGET.A\nC = \"c\"").expect("a good ad");
+    let target = ClassAd::from_old_text("A = 100\nD = C\nE = TARGET.B\nF = B\nG = Nope").expect("a good ad");
+    for (text, printed) in [
+        ("B", "101"),
+        ("D", "\"c\""),
+        ("TARGET.E", "101"),
+        ("F", "101"),
+        ("TARGET.C", "undefined"),
+        ("TARGET.my.A", "100"),
+        ("G", "undefined"),
+        ("TARGET.A =?= 100 && MY.A =?= 1", "true"),
+    ] {
+        let expr = parse_expr(text).expect("a good expression");
+        assert_eq!(eval(&expr, &my, Some(&target), &Env::default()).to_string(), printed, "{text}");
+    }
+}
