@@ -1,6 +1,6 @@
 //! `condor_q`: what is in the queue.
 //!
-//! [`command_line`] reads the options into a [`command_line::Wish`]; [`run`] asks the master for just the
+//! `command_line` reads the options into a wish; [`run`] asks the master for just the
 //! attributes that the wish needs and prints the answer once its end has been seen.
 
 mod command_line;
