@@ -6,8 +6,6 @@
 
 use std::collections::HashMap;
 
-use classad::Value;
-
 use crate::values::constant;
 
 /// A value as assigned.
@@ -220,11 +218,8 @@ impl Ad {
     pub(crate) fn literal_number(&mut self, name: &str) -> Option<f64> {
         match self.get(name)? {
             Assigned::Int(number) => Some(*number as f64),
-            Assigned::Expr(text) => match classad::parse_expr(text).ok()?.literal()? {
-                Value::Int(number) => Some(*number as f64),
-                Value::Real(number) => Some(*number),
-                _ => None,
-            },
+            // In its normal form a literal number is nothing but digits, a point and an exponent.
+            Assigned::Expr(text) => text.starts_with(|c: char| c.is_ascii_digit()).then(|| text.parse().ok())?,
             _ => None,
         }
     }

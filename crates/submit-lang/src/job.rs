@@ -1,5 +1,7 @@
 //! One job at a time: the steps that make its ad, and which of them the next job needs again.
 
+use std::collections::HashMap;
+
 use crate::ad::{Ad, Assigned};
 use crate::expand::expand;
 use crate::macros::{Causes, Macros, Numbers};
@@ -8,6 +10,9 @@ use crate::refusal::Refusal;
 use crate::steps::{self, Step, Universe};
 use crate::submission::{CLUSTER_MARK, PROCESS_MARK};
 use crate::values;
+
+/// Normal forms kept at once.
+const NORMAL_FORMS_MAX: usize = 64;
 
 /// What a step depended on when it last ran.
 #[derive(Debug, Default)]
@@ -36,6 +41,8 @@ pub(crate) struct Job<'a, 'w> {
     pub(crate) checks_warn: bool,
     steps: Vec<Step>,
     needs: Vec<Needs>,
+    /// Normal forms of long expressions.
+    normal_forms: HashMap<String, String>,
 }
 
 impl<'a, 'w> Job<'a, 'w> {
@@ -53,6 +60,7 @@ impl<'a, 'w> Job<'a, 'w> {
             checks_warn: false,
             steps: Vec::new(),
             needs: Vec::new(),
+            normal_forms: HashMap::new(),
         }
     }
 
@@ -178,7 +186,8 @@ impl<'a, 'w> Job<'a, 'w> {
     /// As [`Job::expr_param`], for a raw value; `false` when it is empty.
     pub(crate) fn expr_text(&mut self, name: &str, raw: &str, attribute: &str) -> Result<bool, Refusal> {
         let mut value = self.expanded(name, raw, Numbers::Marks)?;
-        if value.contains([CLUSTER_MARK, PROCESS_MARK]) && values::normalised(&value).is_none() {
+        let marked = value.contains([CLUSTER_MARK, PROCESS_MARK]);
+        if marked && (!value.contains('"') || values::normalised(&value).is_none()) {
             value = self.expanded(name, raw, Numbers::Digits)?;
         }
         if value.is_empty() {
@@ -190,7 +199,18 @@ impl<'a, 'w> Job<'a, 'w> {
 
     /// Assigns an expression text.
     pub(crate) fn set_expr(&mut self, attribute: &str, text: &str) -> Result<(), Refusal> {
-        match values::normalised(text) {
+        // Long expressions are mostly the same from job to job, and parsing them is what costs.
+        let long = text.len() > 100;
+        let known = if long { self.normal_forms.get(text).cloned() } else { None };
+        let normal = known.or_else(|| values::normalised(text));
+        if long
+            && self.normal_forms.len() < NORMAL_FORMS_MAX
+            && let Some(normal) = &normal
+            && !self.normal_forms.contains_key(text)
+        {
+            self.normal_forms.insert(text.to_owned(), normal.clone());
+        }
+        match normal {
             Some(text) => {
                 self.ad.set(attribute, Assigned::Expr(text));
                 Ok(())

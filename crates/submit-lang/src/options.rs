@@ -28,7 +28,7 @@ pub struct Options {
     pub single_cluster: bool,
     /// `-maxjobs`.
     pub max_jobs: Option<u64>,
-    /// `-disable`: no look at files but for their size.
+    /// `-disable`: no file checks. HTCondor 25 checks no file but the program anyway, and that one always.
     pub disable_file_checks: bool,
     /// `-spool`: input files travel with the submission; jobs begin as held (16).
     pub spool: bool,

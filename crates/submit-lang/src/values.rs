@@ -182,6 +182,11 @@ pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
 
 /// An expression as the ads print it, or `None` when it is none.
 pub(crate) fn normalised(text: &str) -> Option<String> {
+    // Small numbers are their own normal form; they are what differs between most jobs.
+    let is_number = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && (text == "0" || !text.starts_with('0')) {
+        return Some(text.to_owned());
+    }
     classad::parse_expr(text).ok().map(|expr| expr.to_string())
 }
 

@@ -1,5 +1,7 @@
 //! Who submits: proxy, token, accounting group, limits shared with others.
 
+use std::collections::BTreeSet;
+
 use crate::job::Job;
 use crate::refusal::Refusal;
 use crate::values;
@@ -123,4 +125,40 @@ fn is_limit(limit: &str) -> bool {
         Some((before, after)) => is_name(before) && is_name(after),
         None => is_name(name),
     }
+}
+
+/// `use_oauth_services`: names of services, with `*handle` where keys like `box_oauth_permissions_handle` ask for it.
+pub(super) fn oauth(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
+    let Some(list) = job.param("use_oauth_services", "UseOAuthServices")? else { return Ok(()) };
+    let enabled: BTreeSet<String> = values::words(&list).map(str::to_ascii_lowercase).collect();
+    let mut names = BTreeSet::new();
+    let mut with_handle = BTreeSet::new();
+    let keys: Vec<String> = job.macros.iter().map(|(key, _)| key.to_ascii_lowercase()).collect();
+    for key in keys {
+        let Some((service, handle)) = ["permissions", "resource", "options"].iter().find_map(|what| {
+            let (service, rest) = key.split_once(&format!("_oauth_{what}"))?;
+            Some((service.to_owned(), rest.strip_prefix('_').map(str::to_owned)))
+        }) else {
+            continue;
+        };
+        if !enabled.contains(&service) {
+            continue;
+        }
+        let _ = job.plain(&key, None)?;
+        match handle.filter(|handle| !handle.is_empty()) {
+            Some(handle) => {
+                names.insert(format!("{service}*{handle}"));
+                with_handle.insert(service);
+            }
+            None => {
+                names.insert(service);
+            }
+        }
+    }
+    names.extend(enabled.into_iter().filter(|service| !with_handle.contains(service)));
+    if !names.is_empty() {
+        let names: Vec<String> = names.into_iter().collect();
+        job.set_text("OAuthServicesNeeded", names.join(","));
+    }
+    Ok(())
 }

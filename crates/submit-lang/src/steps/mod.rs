@@ -90,6 +90,7 @@ pub(crate) fn plan(macros: &Macros<'_>) -> Vec<Step> {
         resources::default_memory,
         identity::concurrency,
         identity::accounting,
+        identity::oauth,
     ]));
     steps.extend(KEYS.iter().map(Step::Simple));
     steps.extend(specials(&[

@@ -50,6 +50,10 @@ pub(super) fn images(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
 
 /// `executable`, `shell`, `transfer_executable`.
 pub(super) fn executable(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
+    // Keys of interactive jobs have no meaning here, but they are no typos.
+    for key in ["interactive_executable", "interactive_args"] {
+        let _ = job.plain(key, None)?;
+    }
     if job.plain("shell", None)?.is_some() {
         // A program beside it is no typo, only not used.
         let _ = job.plain("executable", None)?;
@@ -283,7 +287,7 @@ fn environment_with(job: &mut Job<'_, '_>, numbers: Numbers) -> Result<bool, Ref
     if environment.names().any(|name| name.contains([CLUSTER_MARK, PROCESS_MARK])) {
         return Ok(false);
     }
-    if let Some(list) = job.param("getenv", "get_environment")? {
+    if let Some(list) = job.param("getenv", "get_env")? {
         let filter = match values::boolean(&list) {
             Some(false) => None,
             Some(true) => Some(Filter::default()),

@@ -135,10 +135,6 @@ pub(super) fn transfer(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     let list = job.param("transfer_input_files", "TransferInputFiles")?;
     let list = list.as_deref().map(values::unquoted).unwrap_or_default();
     let mut inputs: Vec<String> = values::comma_list(list).map(str::to_owned).collect();
-    if let Some(common) = job.param("transfer_common_input", "CommonInputFiles")? {
-        let files: Vec<&str> = values::comma_list(values::unquoted(&common)).collect();
-        job.set_text("CommonInputFiles", files.join(","));
-    }
     let mut size_kb: i64 = inputs.iter().map(|file| job.size_kb(file)).sum();
     let mut has_inputs = !inputs.is_empty();
     if job.universe.container {

@@ -5,4 +5,5 @@ mod keys;
 mod limits;
 mod marks;
 mod recorded;
+mod refusals;
 mod site;
