@@ -12,8 +12,8 @@ use std::sync::Arc;
 use crate::expr::Node;
 use crate::{AbsTime, Env, Expr, Scope, Value};
 
-/// Evaluation steps after which an expression is cut off and yields an error. About 40 ms.
-pub(crate) const STEPS_MAX: u32 = 300_000;
+/// Evaluation steps after which an expression is cut off and yields an error: about 10 ms (requirement R-30).
+pub(crate) const STEPS_MAX: u32 = 75_000;
 
 /// Deepest nesting of evaluation, attribute references included.
 pub(crate) const DEPTH_MAX: u32 = 500;
