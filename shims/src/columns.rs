@@ -142,13 +142,16 @@ impl Columns {
     }
 
     /// All rows.
-    pub fn print(&self, jobs: &[Job], env: &Env) -> String {
+    pub fn print(&self, jobs: impl Iterator<Item = Job>, env: &Env) -> String {
         let mut out = String::new();
         if self.headings {
             self.print_table(&mut out, jobs, env);
-        } else if !self.unreadable {
+        } else {
             for job in jobs {
-                self.row(&mut out, self.columns.iter().map(|column| column.cell(job, env).map(|cell| cell.text)));
+                // Read on: the listing must be seen to its end although nothing of it is shown.
+                if !self.unreadable {
+                    self.row(&mut out, self.columns.iter().map(|column| column.cell(&job, env).map(|cell| cell.text)));
+                }
             }
         }
         out
@@ -175,14 +178,14 @@ impl Columns {
     }
 
     /// With headings: columns as wide as the longest title or measured value, left-justified.
-    fn print_table(&self, out: &mut String, jobs: &[Job], env: &Env) {
+    fn print_table(&self, out: &mut String, jobs: impl Iterator<Item = Job>, env: &Env) {
         let titles: Vec<&str> = self.columns.iter().map(Column::title).collect();
         let mut widths: Vec<usize> = titles.iter().map(|title| title.chars().count()).collect();
-        let rows: Vec<Vec<Option<Cell>>> = if self.unreadable {
-            Vec::new()
-        } else {
-            jobs.iter().map(|job| self.columns.iter().map(|column| column.cell(job, env)).collect()).collect()
-        };
+        let cells = |job: Job| self.columns.iter().map(|column| column.cell(&job, env)).collect();
+        let mut rows: Vec<Vec<Option<Cell>>> = jobs.map(cells).collect();
+        if self.unreadable {
+            rows.clear();
+        }
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.as_ref().map_or(0, |cell| cell.measure));
@@ -315,7 +318,7 @@ mod tests {
         let mut columns = Columns::default();
         assert!(columns.auto(flags, &words(attributes)));
         let jobs = [job("3", "0"), job("12", "1")];
-        assert_eq!(columns.print(&jobs, &Env::default()), expected, "-af:{flags} {attributes}");
+        assert_eq!(columns.print(jobs.into_iter(), &Env::default()), expected, "-af:{flags} {attributes}");
     }
 
     #[test]
@@ -344,7 +347,7 @@ mod tests {
         );
         let mut columns = Columns::default();
         columns.auto("h", &words("ClusterId"));
-        assert_eq!(columns.print(&[], &Env::default()), "ClusterId\n");
+        assert_eq!(columns.print([].into_iter(), &Env::default()), "ClusterId\n");
     }
 
     #[test]
@@ -354,11 +357,14 @@ mod tests {
         columns.format("%d ", "ProcId");
         columns.format("[%s]", "NoSuch");
         columns.format("%s\\n", "Owner");
-        assert_eq!(columns.print(&[job("3", "0")], &Env::default()), "3.0 alice\n");
+        assert_eq!(columns.print([job("3", "0")].into_iter(), &Env::default()), "3.0 alice\n");
         let mut columns = Columns::default();
         columns.auto("", &words("ProcId"));
         columns.format("local_pool", "GridResource");
-        assert_eq!(columns.print(&[job("3", "0"), job("3", "1")], &Env::default()), "0 local_pool\n1 local_pool\n");
+        assert_eq!(
+            columns.print([job("3", "0"), job("3", "1")].into_iter(), &Env::default()),
+            "0 local_pool\n1 local_pool\n"
+        );
         assert_eq!(columns.attributes(), ["procid"]);
     }
 

@@ -1,4 +1,4 @@
-//! One ad of an answer, with the questions that tables ask of it.
+//! The ads of an answer, with the questions that tables ask of them.
 
 use classad::{ClassAd, Env, Expr, Value, eval, parse_expr};
 use control_proto::client::Answer;
@@ -10,19 +10,72 @@ pub struct Job {
     ad: ClassAd,
 }
 
-/// The ads of an answer in their order.
+/// The ads of an answer in their order, read frame by frame: a long listing is never held as ads all at once.
 ///
-/// A text that is no expression becomes `error`, so one damaged attribute does not hide a job.
-pub fn jobs(answer: &Answer) -> Result<Vec<Job>, ListingError> {
-    let mut jobs = Vec::new();
-    for payload in &answer.rows {
-        listing::read(payload, |row| jobs.push(Job::from_row(row)))?;
+/// Ends early at damage, so [`Jobs::check`] must be asked before anything of it is shown.
+#[derive(Debug)]
+pub struct Jobs<'a> {
+    frames: std::slice::Iter<'a, Vec<u8>>,
+    ready: std::vec::IntoIter<Job>,
+    seen: u64,
+    damage: Option<ListingError>,
+}
+
+/// Why a listing must not be shown.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ListingFault {
+    /// A frame cannot be read.
+    #[error(transparent)]
+    Damaged(#[from] ListingError),
+    /// Jobs are missing.
+    #[error("the listing has {seen} of {sent} jobs")]
+    Short {
+        /// Read.
+        seen: u64,
+        /// Announced at the end of the answer.
+        sent: u64,
+    },
+}
+
+impl<'a> Jobs<'a> {
+    /// The rows of an answer.
+    pub fn new(answer: &'a Answer) -> Jobs<'a> {
+        Jobs { frames: answer.rows.iter(), ready: Vec::new().into_iter(), seen: 0, damage: None }
     }
-    Ok(jobs)
+
+    /// Whether all ads that were sent have been read.
+    pub fn check(self, sent: u64) -> Result<(), ListingFault> {
+        match self.damage {
+            Some(damage) => Err(damage.into()),
+            None if self.seen == sent => Ok(()),
+            None => Err(ListingFault::Short { seen: self.seen, sent }),
+        }
+    }
+}
+
+impl Iterator for Jobs<'_> {
+    type Item = Job;
+
+    fn next(&mut self) -> Option<Job> {
+        loop {
+            if let Some(job) = self.ready.next() {
+                self.seen += 1;
+                return Some(job);
+            }
+            if self.damage.is_some() {
+                return None;
+            }
+            let frame = self.frames.next()?;
+            let mut jobs = Vec::new();
+            self.damage = listing::read(frame, |row| jobs.push(Job::from_row(row))).err();
+            self.ready = jobs.into_iter();
+        }
+    }
 }
 
 impl Job {
-    /// From the attributes of a row: names and expression texts.
+    /// From the attributes of a row: names and expression texts. A text that is no expression becomes `error`, so
+    /// one damaged attribute does not hide a job.
     pub fn from_row(row: &[(&str, &str)]) -> Job {
         let mut ad = ClassAd::new();
         for (name, text) in row {
@@ -34,6 +87,11 @@ impl Job {
     /// All attributes.
     pub fn ad(&self) -> &ClassAd {
         &self.ad
+    }
+
+    /// The ad by itself.
+    pub fn into_ad(self) -> ClassAd {
+        self.ad
     }
 
     /// Only the named attributes, in any case; those that are not there are left out.
@@ -86,5 +144,47 @@ impl Job {
     /// Cluster and proc, 0 where they are missing.
     pub fn id(&self, env: &Env) -> (i64, i64) {
         (self.int("clusterid", env).unwrap_or(0), self.int("procid", env).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control_proto::{Reply, Site};
+
+    use super::*;
+
+    fn answer(rows: Vec<Vec<u8>>) -> Answer {
+        Answer { site: Site::default(), reply: Reply::Listing, rows, end: None }
+    }
+
+    fn frame(ads: &[&[(&str, &str)]]) -> Vec<u8> {
+        let mut writer = listing::Writer::default();
+        for ad in ads {
+            writer.push(ad.iter().copied());
+        }
+        writer.take()
+    }
+
+    #[test]
+    fn frames_are_one_listing_and_a_short_one_is_noticed() {
+        let answer = answer(vec![
+            frame(&[&[("ClusterId", "1"), ("ProcId", "0")], &[("ClusterId", "1"), ("ProcId", "1")]]),
+            frame(&[]),
+            frame(&[&[("ClusterId", "2"), ("ProcId", "0"), ("Odd", "1 +")]]),
+        ]);
+        let env = Env::default();
+        let mut jobs = Jobs::new(&answer);
+        let ids: Vec<_> = jobs.by_ref().map(|job| (job.id(&env), job.value("odd", &env))).collect();
+        assert_eq!(ids.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [(1, 0), (1, 1), (2, 0)]);
+        assert_eq!(ids[2].1, Value::Error);
+        assert_eq!(jobs.check(4), Err(ListingFault::Short { seen: 3, sent: 4 }));
+    }
+
+    #[test]
+    fn damage_ends_the_listing_as_a_fault() {
+        let answer = answer(vec![frame(&[&[("ClusterId", "1")]]), vec![200, 1], frame(&[&[("ClusterId", "2")]])]);
+        let mut jobs = Jobs::new(&answer);
+        assert_eq!(jobs.by_ref().count(), 1);
+        assert!(matches!(jobs.check(2), Err(ListingFault::Damaged(_))));
     }
 }

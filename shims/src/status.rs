@@ -1,6 +1,5 @@
 //! `condor_status -schedd`: the scheduler's own ad. Slots are not listed.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use control_proto::client::ClientError;
 use control_proto::{Refusal, Reply, Request, ScheddQuery};
 
 use crate::columns::Columns;
-use crate::job::{Job, jobs};
+use crate::job::{Job, Jobs};
 use crate::master;
 use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon};
 use crate::version;
@@ -167,19 +166,23 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
         ..Env::default()
     };
     let named = wish.names.is_empty() || wish.names.iter().any(|name| master::is_this_site(name, &answer.site.host));
-    let ads = match jobs(&answer) {
-        Ok(ads) if named => ads,
-        Ok(_) => Vec::new(),
-        Err(damage) => return Ok(Outcome::failure(format!("Error: {damage}\n"))),
-    };
+    let Some(end) = answer.end else { return Ok(master::unexpected(world)) };
+    let mut listed = Jobs::new(&answer);
+    let mut ads: Vec<Job> = listed.by_ref().collect();
+    if let Err(fault) = listed.check(end.ads) {
+        return Ok(Outcome::failure(format!("Error: {fault}\n")));
+    }
+    if !named {
+        ads.clear();
+    }
     Ok(Outcome::answer(if !wish.columns.is_empty() {
-        wish.columns.print(&ads, &env)
+        wish.columns.print(ads.into_iter(), &env)
     } else if let Some(form) = wish.form {
         print_ads(
             form,
-            ads.iter().map(|ad| match wish.attributes.as_slice() {
-                [] => Cow::Borrowed(ad.ad()),
-                names => Cow::Owned(ad.only(names)),
+            ads.into_iter().map(|ad| match wish.attributes.as_slice() {
+                [] => ad.into_ad(),
+                names => ad.only(names),
             }),
         )
     } else {

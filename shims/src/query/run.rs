@@ -1,6 +1,5 @@
 //! From a command line to the printed answer.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use classad::Env;
 use control_proto::client::{Answer, ClientError};
 use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Totals};
 
-use crate::job::{Job, jobs};
+use crate::job::{Job, Jobs};
 use crate::master;
 use crate::version;
 use crate::views::{self, BATCH_ATTRIBUTES, Scene};
@@ -24,7 +23,7 @@ const DOWN_NAMED: &str = include_str!("../usage/condor_q_down_named.txt");
 pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
     if let Some(constraint) = counting(arguments)
         && !world.output_is_screen
-        && let Some(outcome) = count(constraint, world)
+        && let Some(outcome) = count_lines(constraint, world)
     {
         return outcome;
     }
@@ -42,7 +41,7 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
 }
 
 /// One line a job for the computing elements that count lines; `None` if the site wants HTCondor's table.
-fn count(constraint: &str, world: &World) -> Option<Outcome> {
+fn count_lines(constraint: &str, world: &World) -> Option<Outcome> {
     let query = Query {
         select: Selection { constraints: vec![constraint.to_owned()], mine: true, ..Selection::default() },
         totals_only: true,
@@ -80,12 +79,11 @@ fn list(wish: &Wish, world: &World) -> Outcome {
         return outcome;
     }
     let Some(end) = answer.end else { return master::unexpected(world) };
-    match jobs(&answer) {
-        Ok(jobs) if jobs.len() as u64 == end.ads => Outcome::answer(print(wish, world, &answer, &end, &jobs)),
-        Ok(jobs) => {
-            Outcome::failure(format!("{}: the listing has {} of {} jobs\n", world.program, jobs.len(), end.ads))
-        }
-        Err(damage) => Outcome::failure(format!("{}: {damage}\n", world.program)),
+    let mut jobs = Jobs::new(&answer);
+    let out = print(wish, world, &answer, &end, &mut jobs);
+    match jobs.check(end.ads) {
+        Ok(()) => Outcome::answer(out),
+        Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
     }
 }
 
@@ -116,7 +114,7 @@ fn query(wish: &Wish) -> Query {
     }
 }
 
-fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &[Job]) -> String {
+fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &mut Jobs<'_>) -> String {
     let site = &answer.site;
     let clock = world.clock.clone();
     let env =
@@ -133,16 +131,17 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &[
         None => views::head(site, &world.clock),
     };
     let table = matches!(wish.view, View::Batch | View::Rows(_) | View::Totals | View::HeadOnly);
-    if wish.global && table && end.selected.jobs == 0 && jobs.is_empty() {
+    if wish.global && table && end.selected.jobs == 0 {
         return "All queues are empty\n".into();
     }
+    let mut shown = Totals::default();
     match &wish.view {
         View::Columns(columns) => columns.print(jobs, &env),
         View::Ads(form) => views::print_ads(
             *form,
-            jobs.iter().map(|job| match wish.attributes.as_slice() {
-                [] => Cow::Borrowed(job.ad()),
-                names => Cow::Owned(job.only(names)),
+            jobs.map(|job| match wish.attributes.as_slice() {
+                [] => job.into_ad(),
+                names => job.only(names),
             }),
         ),
         View::TotalsJson => views::totals_json(end),
@@ -150,14 +149,16 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &[
         // The last line is the totals line itself: an AliEn class reads the last line (decision D61).
         View::Totals => head() + &totals(wish, answer, end, end.selected),
         View::Batch => {
+            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
             let table = views::batch(jobs, &scene, !wish.jobs.is_empty());
-            head() + &table + "\n" + &totals(wish, answer, end, count_jobs(jobs, &env)) + "\n"
+            head() + &table + "\n" + &totals(wish, answer, end, shown) + "\n"
         }
         View::Rows(rows) => {
+            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
             let mut out = head() + &rows.print(jobs, &scene);
             if rows.with_totals() {
                 out += "\n";
-                out += &totals(wish, answer, end, count_jobs(jobs, &env));
+                out += &totals(wish, answer, end, shown);
                 out += "\n";
             }
             out
@@ -176,21 +177,18 @@ fn totals(wish: &Wish, answer: &Answer, end: &ListingEnd, selected: Totals) -> S
     out + &views::totals_line("all users", &end.all, true) + "\n"
 }
 
-/// Totals of the jobs that are shown.
-fn count_jobs(jobs: &[Job], env: &Env) -> Totals {
-    let mut totals = Totals { jobs: jobs.len() as u64, ..Totals::default() };
-    for job in jobs {
-        match job.int("jobstatus", env) {
-            Some(1) => totals.idle += 1,
-            Some(2 | 6) => totals.running += 1,
-            Some(3) => totals.removed += 1,
-            Some(4) => totals.completed += 1,
-            Some(5) => totals.held += 1,
-            Some(7) => totals.suspended += 1,
-            _ => {}
-        }
+/// Adds a job that is shown.
+fn count(totals: &mut Totals, job: &Job, env: &Env) {
+    totals.jobs += 1;
+    match job.int("jobstatus", env) {
+        Some(1) => totals.idle += 1,
+        Some(2 | 6) => totals.running += 1,
+        Some(3) => totals.removed += 1,
+        Some(4) => totals.completed += 1,
+        Some(5) => totals.held += 1,
+        Some(7) => totals.suspended += 1,
+        _ => {}
     }
-    totals
 }
 
 fn refused(world: &World, answer: &Answer) -> Option<Outcome> {

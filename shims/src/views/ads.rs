@@ -29,7 +29,7 @@ impl AdForm {
 }
 
 /// The ads in their order.
-pub fn print_ads<'a>(form: AdForm, ads: impl Iterator<Item = std::borrow::Cow<'a, ClassAd>>) -> String {
+pub fn print_ads(form: AdForm, ads: impl Iterator<Item = ClassAd>) -> String {
     let mut out = String::new();
     match form {
         AdForm::Long => {

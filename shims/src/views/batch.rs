@@ -40,7 +40,7 @@ struct Batch {
 ///
 /// Widths as recorded: OWNER is as wide as the longest owner from five letters on, else eight (five when there is
 /// no row), BATCH_NAME at least ten (twelve when there is no row), HOLD is left out when nothing listed is held.
-pub fn batch(jobs: &[Job], scene: &Scene<'_>, single_jobs: bool) -> String {
+pub fn batch(jobs: impl Iterator<Item = Job>, scene: &Scene<'_>, single_jobs: bool) -> String {
     let batches = collect(jobs, scene);
     let longest_owner = batches.iter().map(|b| b.owner.chars().count()).max();
     let owner_width = match longest_owner {
@@ -80,14 +80,14 @@ pub fn batch(jobs: &[Job], scene: &Scene<'_>, single_jobs: bool) -> String {
 }
 
 /// Batches in the order of their first job.
-fn collect(jobs: &[Job], scene: &Scene<'_>) -> Vec<Batch> {
+fn collect(jobs: impl Iterator<Item = Job>, scene: &Scene<'_>) -> Vec<Batch> {
     let env = scene.env;
     let mut batches: Vec<Batch> = Vec::new();
     let mut known: HashMap<(String, String), usize> = HashMap::new();
     for job in jobs {
         let (cluster, proc) = job.id(env);
         let owner = job.text("owner", env).unwrap_or_default();
-        let name = batch_name(job, cluster, scene);
+        let name = batch_name(&job, cluster, scene);
         let index = *known.entry((owner.clone(), name.clone())).or_insert_with(|| {
             batches.push(Batch {
                 owner,

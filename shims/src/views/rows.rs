@@ -138,13 +138,13 @@ impl RowView {
     }
 
     /// Titles and rows.
-    pub fn print(self, jobs: &[Job], scene: &Scene<'_>) -> String {
+    pub fn print(self, jobs: impl Iterator<Item = Job>, scene: &Scene<'_>) -> String {
         let mut out = String::new();
         scene.line(&mut out, &self.title());
         for job in jobs {
             let (cluster, proc) = job.id(scene.env);
             let owner = job.text("owner", scene.env).unwrap_or_default();
-            let row = format!("{cluster:>4}.{proc:<3} {owner:<14} {}", self.cells(job, scene));
+            let row = format!("{cluster:>4}.{proc:<3} {owner:<14} {}", self.cells(&job, scene));
             scene.line(&mut out, &row);
         }
         out
