@@ -249,7 +249,6 @@ fn ten_thousand_jobs_are_listed_whole() {
         &["-format", "%s\\n", "OWNER", "-constraint", WAITING],
         &["-nobatch"],
         &[],
-        &["-long"],
     ] {
         let begin = std::time::Instant::now();
         let listing = bench.answer("condor_q", words);

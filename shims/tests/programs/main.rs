@@ -6,6 +6,7 @@
 
 mod bench;
 mod clients;
+mod dry_runs;
 mod faults;
 mod master;
 mod sessions;
