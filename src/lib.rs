@@ -25,5 +25,7 @@ mod recovery;
 mod report;
 mod start;
 mod stop;
+#[cfg(test)]
+mod testing;
 
 pub use start::run;

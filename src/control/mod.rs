@@ -5,6 +5,8 @@ mod clients;
 mod codec;
 mod conversation;
 mod intake;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use callers::{Callers, SiteFacts};
 pub(crate) use clients::Clients;

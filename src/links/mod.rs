@@ -10,6 +10,8 @@ mod listen;
 mod outbox;
 mod strangers;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use listen::{Listening, accept, addresses, listen};
 pub(crate) use table::Links;
