@@ -13,6 +13,9 @@ use submit_lang::{Cluster, Submission};
 /// Rows of varying attributes are cut into frames of about this size.
 const ROWS_CHUNK: usize = 4 << 20;
 
+/// The files of a submission are held in memory while they are sent; together they may be so large.
+const FILES_MAX: u64 = 2 << 30;
+
 /// A request with the frames that follow it.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -96,8 +99,16 @@ impl Blobs {
         }
         let number = u16::try_from(self.files.len())
             .map_err(|_| io::Error::other("more than 65,536 different files in one submission"))?;
-        let mode = fs::metadata(path)?.mode() & 0o7777;
-        self.files.push((fs::read(path)?, mode));
+        let facts = fs::metadata(path)?;
+        // A pipe or device would be waited for; a folder fails by itself when it is read.
+        if !facts.is_file() && !facts.is_dir() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let before: u64 = self.files.iter().map(|(bytes, _)| bytes.len() as u64).sum();
+        if before + facts.len() > FILES_MAX {
+            return Err(io::Error::other("executables and proxies of one submission are larger than 2 GiB"));
+        }
+        self.files.push((fs::read(path)?, facts.mode() & 0o7777));
         self.known.insert(path.to_owned(), number);
         Ok(number)
     }
@@ -168,6 +179,24 @@ mod tests {
             got.extend_from_slice(&payload[2..]);
         }
         assert_eq!(got, bytes);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let sparse = dir.path().join("sparse");
+        fs::File::create(&sparse).unwrap().set_len(FILES_MAX + 1).unwrap();
+        let refused = |path: &Path| {
+            let submission = Submission {
+                clusters: vec![cluster(path.to_str().unwrap())],
+                warnings: vec![],
+                needs_cluster_number: false,
+            };
+            pack(&submission, None, 0, &|p| p.into()).unwrap_err().error.to_string()
+        };
+        assert!(refused(&sparse).contains("2 GiB"));
+        assert_eq!(refused(Path::new("/dev/null")), "not a regular file");
+        assert!(refused(dir.path()).contains("directory"));
     }
 
     #[test]
