@@ -15,6 +15,9 @@ use crate::world::World;
 /// Most jobs of one submission.
 pub const PROCS_MAX: u32 = 1_000_000;
 
+/// Most bytes of what differs between the jobs of a cluster.
+const CHANGES_MAX: usize = 1 << 30;
+
 /// Expands a submit text into job ads.
 ///
 /// The work grows with what differs between jobs: `queue 1000000` of equal jobs costs no more than `queue 2`.
@@ -198,6 +201,9 @@ impl Run<'_, '_> {
             } else {
                 rows.push_changes(&self.job.ad);
             }
+            if rows.bytes() > CHANGES_MAX {
+                return Err(Refusal::TooLong { limit: CHANGES_MAX });
+            }
             self.procs_total += 1;
             if self.job.first {
                 self.job.ad.make_base();
@@ -302,6 +308,10 @@ impl Run<'_, '_> {
             for text in self.job.warnings.iter().rev() {
                 message.push_str("WARNING: ");
                 message.push_str(text);
+                // Only here the line end is made up for; HTCondor prints some warnings without one otherwise.
+                if !text.ends_with('\n') {
+                    message.push('\n');
+                }
             }
             message.extend(self.parse_warnings.iter().rev().map(String::as_str));
         }

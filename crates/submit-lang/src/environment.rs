@@ -54,7 +54,8 @@ impl Environment {
             None if entry.contains("$$") => {
                 self.entries.insert(entry.to_owned(), None);
             }
-            None if entry.is_empty() => {}
+            // A quoted nothing is refused without a word.
+            None if entry.is_empty() => return Err(String::new()),
             None => return Err(format!("ERROR: Missing '=' after environment variable '{entry}'.")),
             Some(("", _)) => return Err(format!("ERROR: missing variable in '{entry}'.")),
             Some((name, value)) => {
@@ -68,7 +69,7 @@ impl Environment {
     pub(crate) fn import(&mut self, variables: Vec<(String, String)>, filter: &Filter, old: bool) {
         for (name, value) in variables {
             // Values that the chosen syntax cannot carry are left out silently, as in HTCondor.
-            let unsafe_value = value.contains('\n') || (old && value.contains([DELIMITER, '|']));
+            let unsafe_value = value.contains('\n') || (old && value.contains(DELIMITER));
             if !unsafe_value && !name.is_empty() && filter.passes(&name) {
                 self.entries.entry(name).or_insert(Some(value));
             }
@@ -94,7 +95,7 @@ impl Environment {
     pub(crate) fn to_old(&self) -> Result<String, (String, String)> {
         for (name, value) in &self.entries {
             let value = value.as_deref().unwrap_or_default();
-            if name.contains([DELIMITER, '|', '\n']) || value.contains([DELIMITER, '|', '\n']) {
+            if name.contains([DELIMITER, '\n']) || value.contains([DELIMITER, '\n']) {
                 return Err((name.clone(), value.to_owned()));
             }
         }

@@ -240,6 +240,11 @@ fn dollars(text: &str) -> String {
         out.push_str(&text[at..found.start]);
         out.push('$');
         at = found.end;
+        // Directly behind it another one reads as `$$(DOLLAR)`, which is left to the master.
+        if let Some(next) = next_reference(text, at, is_dollar).filter(|next| next.start == at) {
+            out.push_str(&text[at..next.end]);
+            at = next.end;
+        }
     }
     out.push_str(&text[at..]);
     out

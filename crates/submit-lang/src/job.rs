@@ -31,7 +31,7 @@ pub(crate) struct Job<'a, 'w> {
     pub(crate) first: bool,
     /// Line of the present `queue` statement.
     pub(crate) queue_line: u32,
-    /// Warnings in the order they arose, without `WARNING: ` and with their line ends.
+    /// Warnings in the order they arose, without `WARNING: ` and with their line ends, if they have one.
     pub(crate) warnings: Vec<String>,
     /// Texts that the real program prints at once.
     pub(crate) printed: Vec<String>,

@@ -69,6 +69,9 @@ pub enum Refusal {
     /// As [`Refusal::Arguments`], for the tool daemon.
     #[error("failed to parse tool daemon arguments: {problem}\nThe arguments you specified were: {text}")]
     ToolArguments { problem: String, text: String },
+    /// Two names of one key of the tool daemon.
+    #[error("you specified both tdp_daemon_args and tdp_daemon_arguments")]
+    ToolArgumentsTwice,
     /// Both syntaxes at once.
     #[error(
         "If you wish to specify both '{old}' and\n'{new}' for maximal compatibility with different\nversions of Condor, \
@@ -232,8 +235,8 @@ pub enum Refusal {
     /// Definitions that lead back to themselves.
     #[error("the definition of $({name}) leads back to itself")]
     Recursion { name: String },
-    /// An expansion without measure.
-    #[error("a value grows beyond {limit} bytes when its macros are expanded")]
+    /// An expansion without measure, or jobs that differ without measure.
+    #[error("a value, or what differs between the jobs, grows beyond {limit} bytes when its macros are expanded")]
     TooLong { limit: usize },
     /// More jobs than a cluster may have.
     #[error("Failed to create proc\nNumber of submitted jobs would exceed MAX_JOBS_PER_SUBMISSION")]

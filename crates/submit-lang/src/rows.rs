@@ -44,6 +44,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// Bytes that the logged changes take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.len() + self.log.len() * size_of::<Change>()
+    }
+
     /// Jobs so far.
     pub(crate) fn procs(&self) -> u32 {
         self.procs

@@ -83,6 +83,9 @@ pub(crate) fn size(text: &str, base: i64, list: bool) -> Option<Size<'_>> {
     let mut rest = &signed[digits..];
     let mut fraction = 0.0;
     let mut seen = digits > 0;
+    if !seen && signed.len() < start.len() {
+        return None;
+    }
     if let Some(after) = rest.strip_prefix('.') {
         let count = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         // Three digits count, as in HTCondor: the result is rounded up anyway.

@@ -63,7 +63,7 @@ pub(super) fn accounting(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
         match &group {
             None => group = Some(NICE.to_owned()),
             Some(other) if other != NICE => {
-                job.warn("nice_user conflicts with accounting_group. nice_user will be ignored\n");
+                job.warn("nice_user conflicts with accounting_group. nice_user will be ignored");
             }
             Some(_) => {}
         }

@@ -205,7 +205,7 @@ pub(super) fn tool_daemon(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     let old = job.plain("tool_daemon_arguments", "ToolDaemonArgs")?;
     let new = job.plain("tool_daemon_arguments2", None)?;
     if oldest.is_some() && old.is_some() {
-        return Err(Refusal::BothNames { one: "tool_daemon_args", other: "tool_daemon_arguments" });
+        return Err(Refusal::ToolArgumentsTwice);
     }
     let old = old.or(oldest);
     let parsed = match (&new, &old) {

@@ -95,7 +95,7 @@ fn memory(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
         (Some(list), _, increase) => {
             if increase.is_some() {
                 job.warn(
-                    "\nWARNING: retry_request_memory_increase will be ignored because retry_request_memory was used\n",
+                    "\nWARNING: retry_request_memory_increase will be ignored because retry_request_memory was used",
                 );
             }
             retry_sizes::assign(job, &retry_sizes::MEMORY, "retry_request_memory", Some(&list), None)
@@ -155,7 +155,7 @@ fn gpus(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
                 mistake = job.param("request_gpus_memory", None)?;
             }
             if mistake.is_some() {
-                job.warn("\nWARNING: request_gpu_memory is not a submit command, did you mean gpus_minimum_memory?\n");
+                job.warn("\nWARNING: request_gpu_memory is not a submit command, did you mean gpus_minimum_memory?");
             }
         }
     }

@@ -152,7 +152,7 @@ fn fragment() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn random_texts_never_panic(parts in proptest::collection::vec(fragment(), 0..40)) {

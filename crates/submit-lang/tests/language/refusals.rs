@@ -164,8 +164,8 @@ fn values_that_do_not_fit() {
              Condor, then you must also specify\nallow_arguments_v1=true.",
         ),
         (
-            "env = A=\"x|y\"",
-            "failed to insert environment into job ad: Environment entry is not compatible with V1 syntax: A=\"x|y\"",
+            "env = |A=x;y",
+            "failed to insert environment into job ad: Environment entry is not compatible with V1 syntax: A=x;y",
         ),
         (
             "transfer_input_files = s3://a/b",
