@@ -241,9 +241,9 @@ fn without_a_master_nobody_counts_a_wrong_zero() {
 }
 
 #[test]
-fn ten_thousand_jobs_are_listed_whole() {
+fn a_long_listing_is_printed_whole() {
     let bench = Bench::new();
-    bench.master().state().jobs = (1..=10_000).map(|cluster| job(cluster, 1, &[])).collect();
+    bench.master().state().jobs = (1..=2_000).map(|cluster| job(cluster, 1, &[])).collect();
     for words in [
         &["-af", "ClusterId", "JobStatus"][..],
         &["-format", "%s\\n", "OWNER", "-constraint", WAITING],
@@ -257,6 +257,6 @@ fn ten_thousand_jobs_are_listed_whole() {
             listing.len(),
             begin.elapsed()
         );
-        assert!(lines(&listing) >= 10_000, "{words:?}");
+        assert!(lines(&listing) >= 2_000, "{words:?}");
     }
 }
