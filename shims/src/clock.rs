@@ -15,9 +15,13 @@ impl Clock {
         Clock { zone }
     }
 
-    /// `$TZ`, else the system's zone.
+    /// The zone that `$TZ` names, else the system's.
+    ///
+    /// A named zone is read from its own file: the library would first walk over the whole data base, which takes
+    /// longer than everything else that these programs do.
     pub fn system() -> Clock {
-        Clock::new(TimeZone::system())
+        let named = std::env::var("TZ").ok().and_then(|name| zone_file(&name));
+        Clock::new(named.unwrap_or_else(TimeZone::system))
     }
 
     fn civil(&self, at_s: i64) -> jiff::civil::DateTime {
@@ -58,6 +62,24 @@ impl Clock {
     }
 }
 
+/// The zone of a file below the zone folder, or of the file named in full. `None` for what is no such file, as
+/// the rules `CET-1CEST`.
+fn zone_file(name: &str) -> Option<TimeZone> {
+    /// The largest real ones have a few kilobytes.
+    const BYTES_MAX: u64 = 1 << 20;
+    let name = name.strip_prefix(':').unwrap_or(name);
+    if name.is_empty() || name.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let folder = std::env::var("TZDIR").unwrap_or_else(|_| "/usr/share/zoneinfo".to_owned());
+    let path = std::path::Path::new(&folder).join(name);
+    let facts = std::fs::metadata(&path).ok()?;
+    if !facts.is_file() || facts.len() > BYTES_MAX {
+        return None;
+    }
+    TimeZone::tzif(name, &std::fs::read(&path).ok()?).ok()
+}
+
 /// `0+00:00:13`: days, hours, minutes, seconds.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -77,6 +99,35 @@ mod tests {
         assert_eq!(clock.short(1_767_323_045), " 1/2  03:04");
         assert_eq!(span(13), "0+00:00:13");
         assert_eq!(span(90_061), "1+01:01:01");
+    }
+
+    /// `TZif` version 1 with one type: two hours east, no summer time.
+    fn two_hours_east() -> Vec<u8> {
+        let counts = [0u32, 0, 0, 0, 1, 4];
+        let mut file = b"TZif\0".to_vec();
+        file.extend([0; 15]);
+        counts.iter().for_each(|count| file.extend(count.to_be_bytes()));
+        file.extend(7200i32.to_be_bytes());
+        file.extend([0, 0]);
+        file.extend(b"TWO\0");
+        file
+    }
+
+    #[test]
+    fn zones_are_read_from_their_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Two");
+        std::fs::write(&path, two_hours_east()).unwrap();
+        let name = path.to_str().unwrap();
+        for name in [name.to_owned(), format!(":{name}")] {
+            let zone = zone_file(&name).expect("a zone's file");
+            assert_eq!(Clock::new(zone).short(1_795_290_079), "11/21 21:41");
+        }
+        std::fs::write(&path, "no zone").unwrap();
+        let outside = format!("{name}/../Two");
+        for name in [name, "", "CET-1CEST", "../../etc/passwd", &outside, "/dev/zero"] {
+            assert!(zone_file(name).is_none(), "{name}");
+        }
     }
 
     #[test]
