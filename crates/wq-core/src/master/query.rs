@@ -30,7 +30,9 @@ pub(super) struct Cursor {
     range: usize,
     next: JobId,
     owners: Vec<String>,
+    /// Jobs and clusters that were named beside owners.
     listed: BTreeSet<JobId>,
+    clusters: BTreeSet<u32>,
     constraints: Vec<Expr>,
     mine: bool,
     attributes: Vec<String>,
@@ -59,6 +61,7 @@ impl Master {
         let cursor = Cursor {
             mine: query.select.mine && !caller.superuser,
             listed: query.select.jobs.iter().map(|(c, p)| JobId::new(*c, *p)).collect(),
+            clusters: query.select.clusters.iter().copied().collect(),
             owners: query.select.owners,
             ranges,
             range: 0,
@@ -145,6 +148,7 @@ impl Master {
         if !cursor.owners.is_empty()
             && !cursor.owners.iter().any(|name| **name == *owner.name)
             && !cursor.listed.contains(&view.job.id)
+            && !cursor.clusters.contains(&view.job.id.cluster)
         {
             return;
         }

@@ -241,3 +241,22 @@ fn periodic_policies_hold_and_remove() {
     assert_eq!(b.event_numbers(FIRST), [0, 12, 9]);
     assert_eq!(b.status(JobId::new(2, 0)).as_deref(), Some("1"));
 }
+
+#[test]
+fn owners_clusters_and_jobs_are_alternatives() {
+    let mut b = Bench::new();
+    b.submit(&[], 2);
+    b.submit(&[], 2);
+    b.submit(&[], 2);
+    let mut count = |select: control_proto::Selection| {
+        let client = b.ask(Ask::Other(Request::Query(control_proto::Query { select, ..Default::default() })));
+        b.listing_end(client).unwrap().ads
+    };
+    let select = control_proto::Selection::default;
+    assert_eq!(count(control_proto::Selection { clusters: vec![1], ..select() }), 2);
+    assert_eq!(count(control_proto::Selection { clusters: vec![1], jobs: vec![(1, 1), (2, 0)], ..select() }), 3);
+    assert_eq!(count(control_proto::Selection { owners: vec!["bob".into()], ..select() }), 0);
+    let owners = vec!["bob".to_owned()];
+    assert_eq!(count(control_proto::Selection { owners, clusters: vec![1], jobs: vec![(2, 0)], ..select() }), 3);
+    assert_eq!(count(control_proto::Selection { owners: vec!["alice".into()], ..select() }), 6);
+}
