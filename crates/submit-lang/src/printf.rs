@@ -1,5 +1,11 @@
 //! The printf formats that `$INT`, `$REAL` and `$STRING` take: literal text around one conversion.
 
+use nom::bytes::complete::{take_till, take_while};
+use nom::character::complete::{char, digit0, one_of};
+use nom::combinator::{map_opt, opt, rest, verify};
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
 /// A format with exactly one conversion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Format<'a> {
@@ -32,41 +38,26 @@ const WIDTH_MAX: usize = 4096;
 impl<'a> Format<'a> {
     /// Reads a format; `None` if it has not exactly one conversion or an odd one.
     pub(crate) fn parse(text: &'a str) -> Option<Format<'a>> {
-        let at = text.find('%')?;
-        let mut rest = &text[at + 1..];
-        let mut format = Format {
-            before: &text[..at],
-            after: "",
-            left: false,
-            zero: false,
-            plus: false,
-            blank: false,
-            alternate: false,
-            width: 0,
-            precision: None,
-            conversion: ' ',
-        };
-        while let Some(flag) = rest.chars().next().filter(|c| "-0+ #".contains(*c)) {
-            match flag {
-                '-' => format.left = true,
-                '0' => format.zero = true,
-                '+' => format.plus = true,
-                ' ' => format.blank = true,
-                _ => format.alternate = true,
-            }
-            rest = &rest[1..];
-        }
-        (format.width, rest) = digits(rest)?;
-        if let Some(after) = rest.strip_prefix('.') {
-            let (precision, after) = digits(after)?;
-            format.precision = Some(precision);
-            rest = after;
-        }
-        rest = rest.trim_start_matches(['l', 'h', 'q', 'z', 'j']);
-        format.conversion = rest.chars().next()?;
-        format.after = &rest[format.conversion.len_utf8()..];
-        let fits = "diuxXoeEfFgGs".contains(format.conversion) && !format.after.contains('%');
-        fits.then_some(format)
+        let flags = take_while(|c| "-0+ #".contains(c));
+        let length = take_while(|c| "lhqzj".contains(c));
+        let precision = opt(preceded(char('.'), number));
+        let before = terminated(take_till(|c| c == '%'), char('%'));
+        let after = verify(rest, |after: &str| !after.contains('%'));
+        let read: IResult<&str, _> =
+            (before, flags, number, precision, preceded(length, one_of("diuxXoeEfFgGs")), after).parse_complete(text);
+        let (_, (before, flags, width, precision, conversion, after)) = read.ok()?;
+        Some(Format {
+            before,
+            after,
+            left: flags.contains('-'),
+            zero: flags.contains('0'),
+            plus: flags.contains('+'),
+            blank: flags.contains(' '),
+            alternate: flags.contains('#'),
+            width,
+            precision,
+            conversion,
+        })
     }
 
     /// The conversion prints values of this kind.
@@ -146,10 +137,13 @@ impl<'a> Format<'a> {
     }
 }
 
-fn digits(text: &str) -> Option<(usize, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number = if end == 0 { 0 } else { text[..end].parse().ok()? };
-    (number <= WIDTH_MAX).then_some((number, &text[end..]))
+/// A width or precision; nothing is 0.
+fn number(input: &str) -> IResult<&str, usize> {
+    map_opt(digit0, |digits: &str| match digits {
+        "" => Some(0),
+        digits => digits.parse().ok().filter(|number| *number <= WIDTH_MAX),
+    })
+    .parse_complete(input)
 }
 
 /// `%e`: at least two digits of exponent.

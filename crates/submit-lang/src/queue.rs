@@ -2,6 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use nom::bytes::complete::take_till;
+use nom::character::complete::char;
+use nom::combinator::map_opt;
+use nom::multi::separated_list1;
+use nom::sequence::delimited;
+use nom::{IResult, Parser};
+
 use crate::expand::check_marks;
 use crate::lines::{Lines, is_space};
 use crate::macros::Macros;
@@ -52,14 +59,18 @@ struct Slice {
 impl Slice {
     /// Reads a slice at the begin of `text`; returns it and what follows.
     fn parse(text: &str) -> Option<(Slice, &str)> {
-        let (inside, rest) = text.strip_prefix('[')?.split_once(']')?;
-        let mut parts = inside.split(':').map(|part| match part.trim_matches(is_space) {
+        let number = map_opt(take_till(|c| c == ':' || c == ']'), |part: &str| match part.trim_matches(is_space) {
             "" => Some(None),
-            number => number.strip_prefix('+').unwrap_or(number).parse().ok().map(Some),
+            number => number.parse().ok().map(Some),
         });
-        let mut next = || parts.next().unwrap_or(Some(None));
-        let slice = Slice { start: next()?, end: next()?, step: next()? };
-        (inside.split(':').count() <= 3 && slice.step.is_none_or(|step| step > 0)).then_some((slice, rest))
+        let parts = delimited(char('['), separated_list1(char(':'), number), char(']'));
+        let read: IResult<&str, Slice> = map_opt(parts, |parts: Vec<Option<i64>>| {
+            let part = |index: usize| parts.get(index).copied().flatten();
+            let slice = Slice { start: part(0), end: part(1), step: part(2) };
+            (parts.len() <= 3 && slice.step.is_none_or(|step| step > 0)).then_some(slice)
+        })
+        .parse_complete(text);
+        read.ok().map(|(rest, slice)| (slice, rest))
     }
 
     fn choose(self, items: Vec<String>) -> Vec<(u32, String)> {

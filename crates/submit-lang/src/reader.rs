@@ -1,5 +1,12 @@
 //! Statements up to the next `queue`: assignments, conditions, includes.
 
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_till, take_while1};
+use nom::character::complete::{anychar, char, one_of};
+use nom::combinator::{eof, opt, peek, value, verify};
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
+
 use crate::arguments;
 use crate::condition::Conditions;
 use crate::expand::{check_marks, expand, expand_self};
@@ -97,51 +104,60 @@ pub(crate) struct Reader<'n> {
     warnings: Vec<String>,
 }
 
+/// What stands between name and value of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    /// `=`
+    Assign,
+    /// `:`
+    Colon,
+    /// `@=`: the value follows on the next lines.
+    Here,
+    /// `+=`, perhaps with a sign between the two, once or twice.
+    Extend(Option<(char, bool)>),
+    /// Something else, or nothing.
+    None,
+}
+
 /// The parts of a line around its operator.
+#[derive(Debug, PartialEq, Eq)]
 struct Statement<'a> {
     name: &'a str,
     /// Words between the name and the operator.
     between: &'a str,
-    /// `=`, `:`, `@` for `@=`, `+` for `+=`.
-    operator: Option<char>,
-    /// The sign between `+` and `=`, and whether it stood twice.
-    separator: Option<(char, bool)>,
+    operator: Operator,
     value: &'a str,
 }
 
+fn is_operator(c: char) -> bool {
+    c == '=' || c == ':'
+}
+
+/// `,=` `;=` `|=` `&=` `*=` and their doubles, behind a `+`.
+fn extension(input: &str) -> IResult<&str, Operator> {
+    let (input, sign) = opt(one_of(",;|&*")).parse_complete(input)?;
+    let (input, again) = opt(verify(anychar, |c| Some(*c) == sign)).parse_complete(input)?;
+    value(Operator::Extend(sign.map(|sign| (sign, again.is_some()))), char('=')).parse_complete(input)
+}
+
+fn operator(input: &str) -> IResult<&str, Operator> {
+    let here = value(Operator::Here, tag("@="));
+    let extend = preceded(char('+'), extension);
+    let other = value(Operator::None, one_of("@+"));
+    let end = value(Operator::None, eof);
+    alt((value(Operator::Assign, char('=')), value(Operator::Colon, char(':')), here, extend, other, end))
+        .parse_complete(input)
+}
+
+/// `None`: a single word.
 fn parse(line: &str) -> Option<Statement<'_>> {
-    let is_operator = |c: char| c == '=' || c == ':';
-    let end = line.find(|c| is_space(c) || is_operator(c))?;
-    let (name, mut rest) = (&line[..end], &line[end..]);
-    let mut between = "";
-    if !rest.starts_with(is_operator) {
-        rest = rest.trim_start_matches(is_space);
-        let at = rest.find(|c| is_operator(c) || c == '@' || c == '+').unwrap_or(rest.len());
-        between = rest[..at].trim_end_matches(is_space);
-        rest = &rest[at..];
-    }
-    let mut separator = None;
-    let mut operator = rest.chars().next();
-    rest = rest.get(1..).unwrap_or_default();
-    match operator {
-        Some('@') => match rest.strip_prefix('=') {
-            Some(after) => rest = after,
-            None => operator = None,
-        },
-        Some('+') => {
-            if let Some(sign) = rest.chars().next().filter(|c| ",;|&*".contains(*c)) {
-                let double = rest[1..].starts_with(sign);
-                separator = Some((sign, double));
-                rest = &rest[1 + usize::from(double)..];
-            }
-            match rest.strip_prefix('=') {
-                Some(after) => rest = after,
-                None => operator = None,
-            }
-        }
-        _ => {}
-    }
-    Some(Statement { name, between, operator, separator, value: rest.trim_start_matches(is_space) })
+    let name = take_till(|c| is_space(c) || is_operator(c));
+    // Only blanks let `@=` and `+=` begin; directly behind a name their first signs belong to it.
+    let between = preceded(take_while1(is_space), take_till(|c| is_operator(c) || c == '@' || c == '+'));
+    let parts: IResult<&str, _> = (name, peek(anychar), opt(between), operator).parse_complete(line);
+    let (value, (name, _, between, operator)) = parts.ok()?;
+    let between = between.unwrap_or_default().trim_end_matches(is_space);
+    Some(Statement { name, between, operator, value: value.trim_start_matches(is_space) })
 }
 
 impl<'n> Reader<'n> {
@@ -236,7 +252,7 @@ impl<'n> Reader<'n> {
         let Some(statement) = parse(line) else { return self.queue(line) };
         let keyword = statement.name.strip_prefix('@').unwrap_or(statement.name).to_ascii_lowercase();
         let at = |kind: &str, text: &str| format!("{kind} \"{}\", Line {number}: {text}\n", self.name);
-        if statement.operator == Some(':') {
+        if statement.operator == Operator::Colon {
             match keyword.as_str() {
                 "include" => {
                     self.include(&statement, number, macros)?;
@@ -262,13 +278,14 @@ impl<'n> Reader<'n> {
             return self.queue(line);
         }
         let name = expand(statement.name, macros, Numbers::Digits)?;
-        if let (Some('='), Some(sign)) = (statement.operator, name.chars().next().filter(|c| "+-".contains(*c))) {
+        let sign = name.chars().next().filter(|c| "+-".contains(*c));
+        if let (Operator::Assign, Some(sign)) = (statement.operator, sign) {
             let key = format!("MY.{}", &name[1..]);
             let value = if sign == '+' { expand_self(statement.value, &key, macros)? } else { String::new() };
             macros.set(&key, value);
             return Ok(Done::Read);
         }
-        let Some(operator) = statement.operator.filter(|c| *c != ':' && !name.eq_ignore_ascii_case("queue")) else {
+        if matches!(statement.operator, Operator::Colon | Operator::None) || name.eq_ignore_ascii_case("queue") {
             return self.queue(line).map_err(|stop| match stop {
                 Stop::Fault(Fault { code: -1, dag: false, .. }) => Stop::Fault(Fault {
                     detail: "invalid queue statement.".to_owned(),
@@ -278,16 +295,16 @@ impl<'n> Reader<'n> {
                 }),
                 other => other,
             });
-        };
+        }
         if !name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_./".contains(&c)) || name.is_empty() {
             return Err(Fault::traced(at("Error", &format!("Illegal Identifier: <{name}>"))));
         }
-        match operator {
-            '@' => return Ok(Done::Here(name, statement.value.to_owned())),
-            '+' => {
+        match statement.operator {
+            Operator::Here => return Ok(Done::Here(name, statement.value.to_owned())),
+            Operator::Extend(separator) => {
                 let earlier =
                     macros.lookup(&name.to_ascii_lowercase(), Numbers::Marks).filter(|value| !value.is_empty());
-                let value = match (earlier, statement.separator) {
+                let value = match (earlier, separator) {
                     (None, _) => statement.value.to_owned(),
                     (Some(earlier), None) => format!("{earlier} {}", statement.value),
                     (Some(earlier), Some((sign, false))) => format!("{earlier}{sign}{}", statement.value),
@@ -387,4 +404,29 @@ enum Done {
     /// The begin of a value over several lines: key and end mark.
     Here(String, String),
     Queue(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_taken_apart() {
+        let check = |line, want: Option<(&str, &str, Operator, &str)>| {
+            let got = parse(line).map(|s| (s.name, s.between, s.operator, s.value));
+            assert_eq!(got, want, "{line}");
+        };
+        check("queue", None);
+        check("a=b", Some(("a", "", Operator::Assign, "b")));
+        check("a  =  b = c", Some(("a", "", Operator::Assign, "b = c")));
+        check("+a =", Some(("+a", "", Operator::Assign, "")));
+        check("a b = c", Some(("a", "b", Operator::Assign, "c")));
+        check("include ifexist : x", Some(("include", "ifexist", Operator::Colon, "x")));
+        check("a @=end", Some(("a", "", Operator::Here, "end")));
+        check("a += b", Some(("a", "", Operator::Extend(None), "b")));
+        check("a +,= b", Some(("a", "", Operator::Extend(Some((',', false))), "b")));
+        check("a +&&= b", Some(("a", "", Operator::Extend(Some(('&', true))), "b")));
+        check("a +b", Some(("a", "", Operator::None, "b")));
+        check("queue 2 x", Some(("queue", "2 x", Operator::None, "")));
+    }
 }

@@ -4,6 +4,11 @@
 //! [`boolean`] do both.
 
 use classad::{ClassAd, Env, Expr, Value};
+use nom::bytes::complete::take_while;
+use nom::character::complete::{char, digit0, one_of};
+use nom::combinator::{opt, verify};
+use nom::sequence::{delimited, preceded, terminated};
+use nom::{IResult, Parser};
 
 use crate::lines::is_space;
 
@@ -76,49 +81,31 @@ pub(crate) struct Size<'a> {
 ///
 /// With `list` a comma may follow. `None`: it is something else, perhaps an expression.
 pub(crate) fn size(text: &str, base: i64, list: bool) -> Option<Size<'_>> {
-    let start = text.trim_start_matches(is_space);
-    let signed = start.strip_prefix(['-', '+']).unwrap_or(start);
-    let digits = signed.len() - signed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let whole: i64 = if digits == 0 { 0 } else { start[..start.len() - signed.len() + digits].parse().ok()? };
-    let mut rest = &signed[digits..];
-    let mut fraction = 0.0;
-    let mut seen = digits > 0;
-    if !seen && signed.len() < start.len() {
+    let blanks = || take_while(is_space);
+    // A sign needs digits; a point alone is a number to the C library's way of reading.
+    let whole = verify((opt(one_of("+-")), digit0), |(sign, digits): &(Option<char>, &str)| {
+        sign.is_none() || !digits.is_empty()
+    });
+    let decimals = opt(preceded(char('.'), digit0));
+    let unit = opt(terminated(one_of("kKmMgGtT"), opt(one_of("bB"))));
+    let read: IResult<&str, _> =
+        (preceded(blanks(), whole), decimals, delimited(blanks(), unit, blanks())).parse_complete(text);
+    let (rest, ((sign, digits), decimals, unit)) = read.ok()?;
+    if (digits.is_empty() && decimals.is_none()) || !(rest.is_empty() || (list && rest.starts_with(','))) {
         return None;
     }
-    if let Some(after) = rest.strip_prefix('.') {
-        let count = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        // Three digits count, as in HTCondor: the result is rounded up anyway.
-        for (place, digit) in after.bytes().take(count.min(3)).enumerate() {
-            fraction += f64::from(digit - b'0') / 10_f64.powi(place as i32 + 1);
-        }
-        rest = &after[count..];
-        seen = true;
-    }
-    if !seen {
-        return None;
-    }
-    rest = rest.trim_start_matches(is_space);
-    let unit = rest.chars().next();
-    let factor: i64 = match unit {
+    let size: i64 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    let whole = if sign == Some('-') { -size } else { size };
+    let factor = match unit.map(|unit| unit.to_ascii_lowercase()) {
         None => base,
-        Some(',') if list => base,
-        Some(c) => {
-            rest = &rest[c.len_utf8()..];
-            rest = rest.strip_prefix(['b', 'B']).unwrap_or(rest);
-            match c.to_ascii_lowercase() {
-                'k' => 1 << 10,
-                'm' => 1 << 20,
-                'g' => 1 << 30,
-                't' => 1 << 40,
-                _ => return None,
-            }
-        }
+        Some('k') => 1 << 10,
+        Some('m') => 1 << 20,
+        Some('g') => 1 << 30,
+        Some(_) => 1 << 40,
     };
-    rest = rest.trim_start_matches(is_space);
-    if !(rest.is_empty() || (list && rest.starts_with(','))) {
-        return None;
-    }
+    // Three digits count, as in HTCondor: the result is rounded up anyway.
+    let digits = decimals.unwrap_or_default().bytes().zip([0.1, 0.01, 0.001]);
+    let fraction: f64 = digits.map(|(digit, place)| f64::from(digit - b'0') * place).sum();
     let bytes = (whole as f64 + fraction) * factor as f64;
     let amount = ((bytes + (base - 1) as f64) as i64) / base;
     Some(Size { amount, rest })
