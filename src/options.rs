@@ -431,6 +431,29 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_names_every_key_and_its_default() {
+        use clap::CommandFactory;
+        let sample = include_str!("../etc/alien_work_queue.toml");
+        let text: String = sample
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let table = file(&text).unwrap();
+        for arg in Settings::command().get_arguments().filter(|arg| arg.get_env().is_some()) {
+            let key = arg.get_id().as_str();
+            let value = table.get(key).map(|value| value.to_string().trim_matches('"').to_owned());
+            assert_eq!(value.is_some(), key != "config", "{key}");
+            let help = arg.get_help().unwrap().to_string();
+            let default = help.rsplit_once("[default: ").and_then(|(_, rest)| rest.strip_suffix(']'));
+            // Defaults that depend on something are told in words.
+            if let Some(default) = default.filter(|default| !default.contains(' ')) {
+                assert_eq!(value.as_deref(), Some(default), "{key}");
+            }
+        }
+    }
+
+    #[test]
     fn flags_take_words() {
         assert_eq!(settings(&["--insecure"]).insecure, Some(true));
         assert_eq!(settings(&["--insecure=no"]).insecure, Some(false));

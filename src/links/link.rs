@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
@@ -269,7 +269,9 @@ impl Link {
                 Ok(Some(Part::Answer(answer))) => self.queue(|out| out.bytes(answer.freeze())),
                 Ok(Some(Part::Event(event))) => self.take_event(reading, event, shell, peer),
                 Err(CodecError::Refused { refusal, answer }) => {
-                    tracing::warn!(%peer, %refusal, "a peer failed the password exchange");
+                    if shell.links.failures.borrow_mut().is_news(peer.ip(), Instant::now()) {
+                        tracing::warn!(%peer, %refusal, "a peer failed the password exchange");
+                    }
                     self.queue(|out| out.bytes(answer.freeze()));
                     self.closing.set(true);
                 }

@@ -4,7 +4,8 @@
 //! an honest worker, who needs milliseconds, always gets its turn.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,32 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How many challenges are remembered; an attacker would have to outrun this many connections to reflect one.
 const CHALLENGES_MAX: usize = 8192;
+
+/// How long the operator is not told again of failures from the same address.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Addresses of which the operator was told; beyond, the list starts anew.
+const TOLD_MAX: usize = 1000;
+
+/// Peers that failed the password, so that one of them cannot fill the log.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    told: HashMap<IpAddr, Instant>,
+}
+
+impl Failures {
+    /// Whether the operator should be told of a failure from here.
+    pub(crate) fn is_news(&mut self, from: IpAddr, now: Instant) -> bool {
+        if self.told.get(&from).is_some_and(|told| now.duration_since(*told) < QUIET) {
+            return false;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(from, now);
+        true
+    }
+}
 
 /// Strangers in the order in which they came.
 #[derive(Debug, Default)]
@@ -96,6 +123,15 @@ mod tests {
         assert_eq!(strangers.overdue(begin + DEADLINE / 4), None);
         assert_eq!(strangers.overdue(begin + DEADLINE), Some(link(2)));
         assert_eq!(strangers.overdue(begin + DEADLINE), None);
+    }
+
+    #[test]
+    fn one_address_is_told_of_once_a_minute() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        assert!(failures.is_news(one, now) && failures.is_news(other, now));
+        assert!(!failures.is_news(one, now + QUIET / 2));
+        assert!(failures.is_news(one, now + QUIET));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use wq_core::ids::LinkId;
 use wq_core::io::DownReason;
 
 use super::link::Link;
-use super::strangers::{Challenges, Strangers};
+use super::strangers::{Challenges, Failures, Strangers};
 
 /// Seconds between looks at every link: idle links must cost nothing.
 const WATCH_EVERY_S: u32 = 15;
@@ -24,6 +24,7 @@ pub(crate) struct Links {
     strangers_max: usize,
     strangers: RefCell<Strangers>,
     pub(crate) challenges: Challenges,
+    pub(crate) failures: RefCell<Failures>,
     /// Room has come.
     pub(crate) room: Notify,
     /// Seconds since the start, as coarse as the watch.
@@ -46,6 +47,7 @@ impl Links {
             strangers_max,
             strangers: RefCell::default(),
             challenges: Challenges::default(),
+            failures: RefCell::default(),
             room: Notify::new(),
             tick_s: Cell::new(0),
         }
