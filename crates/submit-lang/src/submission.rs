@@ -106,14 +106,18 @@ pub fn dry_run_ads(
     })
 }
 
+/// Attributes whose name begins so are for the master alone and never shown.
+const HIDDEN: &str = "_Awq";
+
 fn full_ad(cluster: &Cluster, row: &[Option<&str>], number: u32, proc: u32, now_s: i64) -> Vec<(String, String)> {
     let mut ad: Vec<(String, String)> = cluster
         .ad
         .iter()
-        .filter(|(name, _)| !cluster.varying.contains(name))
+        .filter(|(name, _)| !cluster.varying.contains(name) && !name.starts_with(HIDDEN))
         .map(|(name, text)| (name.clone(), text.clone()))
         .collect();
-    let own = cluster.varying.iter().zip(row).filter_map(|(name, text)| Some((name.clone(), (*text)?.to_owned())));
+    let own = cluster.varying.iter().zip(row).filter(|(name, _)| !name.starts_with(HIDDEN));
+    let own = own.filter_map(|(name, text)| Some((name.clone(), (*text)?.to_owned())));
     ad.extend(own);
     for (_, text) in &mut ad {
         if text.contains([CLUSTER_MARK, PROCESS_MARK]) {

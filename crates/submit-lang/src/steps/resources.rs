@@ -10,6 +10,11 @@ const DEFAULT_CPUS: &str = "1";
 const DEFAULT_MEMORY: &str = "128";
 const DEFAULT_DISK: &str = "MAX({1024, (TransferInputSizeMB+1) * 1.25}) * 1024";
 
+/// Set where the user named `request_memory`.
+const MEMORY_ASKED: &str = "_AwqMemoryAsked";
+/// Set where the user named `request_disk`.
+const DISK_ASKED: &str = "_AwqDiskAsked";
+
 pub(super) const MIB: i64 = 1 << 20;
 pub(super) const KIB: i64 = 1 << 10;
 
@@ -57,9 +62,23 @@ pub(super) fn default_memory(job: &mut Job<'_, '_>) -> Result<(), Refusal> {
     if is_key_set(job, "request_memory") { Ok(()) } else { memory(job) }
 }
 
-/// The user's value, else the default unless the attribute stands already or defaults do not count.
+/// Notes that the user named this resource, by its key or as an attribute.
+pub(super) fn note_asked(job: &mut Job<'_, '_>, attribute: &str) {
+    let note = match attribute.to_ascii_lowercase().as_str() {
+        "requestmemory" => MEMORY_ASKED,
+        "requestdisk" => DISK_ASKED,
+        _ => return,
+    };
+    job.set_bool(note, true);
+}
+
+/// The user's value, else the default unless the attribute stands already or defaults do not count. That it is the
+/// user's is noted: HTCondor's defaults are shown, but they reserve nothing on a worker.
 fn wanted(job: &mut Job<'_, '_>, key: &str, attribute: &'static str, default: &str) -> Result<Option<String>, Refusal> {
     let given = job.param(key, attribute)?;
+    if given.is_some() {
+        note_asked(job, attribute);
+    }
     if given.is_some() || job.ad.has(attribute) || grid::is_batch(job) {
         return Ok(given);
     }

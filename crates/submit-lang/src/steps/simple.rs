@@ -4,6 +4,7 @@ use crate::job::Job;
 use crate::keys::{Key, Kind};
 use crate::macros::Numbers;
 use crate::refusal::Refusal;
+use crate::steps::resources;
 use crate::values;
 
 /// Assigns one key of the table.
@@ -66,6 +67,7 @@ pub(super) fn force(job: &mut Job<'_, '_>, key: &str) -> Result<(), Refusal> {
     if !job.expr_text(attribute, &raw, attribute)? {
         job.set_expr(attribute, "undefined")?;
     }
+    resources::note_asked(job, attribute);
     // The look-up notes what the text depends on even when the value is taken as a whole.
     let _ = job.macros.lookup(&key.to_ascii_lowercase(), Numbers::Marks);
     Ok(())

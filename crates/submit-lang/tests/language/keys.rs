@@ -94,3 +94,22 @@ fn every_key_has_its_recorded_effect() {
     assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
     assert!(count > 150);
 }
+
+#[test]
+fn what_the_user_asked_for_is_told_from_a_default() {
+    let site = Site::new();
+    let asked = |lines: &str| {
+        let text = format!("executable = job.sh\n{lines}\nqueue\n");
+        let submission = site.submit(&text, &Options::default()).unwrap();
+        let named = |note: &str| submission.clusters[0].ad.iter().any(|(name, text)| name == note && text == "true");
+        (named("_AwqMemoryAsked"), named("_AwqDiskAsked"))
+    };
+    assert_eq!(asked(""), (false, false));
+    assert_eq!(asked("request_memory = 128"), (true, false), "also when it is the default's value");
+    assert_eq!(asked("request_disk = 1 GB"), (false, true));
+    assert_eq!(asked("RequestMemory = 7"), (true, false));
+    assert_eq!(asked("+RequestDisk = 77"), (false, true));
+    let submission = site.submit("executable = job.sh\nrequest_memory = 1\nqueue\n", &Options::default()).unwrap();
+    let shown = dry_run_ads(&submission, 1, 0).next().unwrap();
+    assert!(shown.iter().all(|(name, _)| !name.starts_with("_Awq")), "the note is not shown");
+}

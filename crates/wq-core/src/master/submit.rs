@@ -16,8 +16,9 @@ use crate::run::BlobUse;
 use crate::workers::Shape;
 
 /// Attributes whose value decides shape, order or first state of a job, lower case.
-const WATCHED: [&str; 8] = [
-    "_awqrequested",
+const WATCHED: [&str; 9] = [
+    "_awqdiskasked",
+    "_awqmemoryasked",
     "jobprio",
     "jobstatus",
     "requestcpus",
@@ -241,7 +242,7 @@ impl Master {
 }
 
 /// Hidden attributes that a client may set.
-const OWN_HIDDEN: [&str; 1] = ["_AwqRequested"];
+const OWN_HIDDEN: [&str; 2] = ["_AwqDiskAsked", "_AwqMemoryAsked"];
 
 fn rows_fit(mut rows: &[u8], columns: usize, procs: u32) -> bool {
     if columns == 0 {
@@ -286,14 +287,13 @@ fn facts(scope: &AdScope<'_>, env: &classad::Env) -> Facts {
         None => Value::Undefined,
     };
     let number = |name: &str| value(name).as_real().filter(|n| *n > 0.0).map(|n| n.ceil() as u64);
-    let requested = value("_awqrequested");
-    let requested = requested.as_str().unwrap_or_default();
-    let named = |resource: &str| requested.split(',').any(|word| word == resource);
+    // HTCondor's defaults are shown in the ad, but they reserve nothing (decision D26).
+    let asked = |note: &str| value(note).truth() == Some(true);
     let shape = Shape {
         cores: number("requestcpus").unwrap_or(1).clamp(1, u32::MAX.into()) as u32,
         gpus: number("requestgpus").unwrap_or(0).min(u32::MAX.into()) as u32,
-        memory_mb: if named("memory") { number("requestmemory").unwrap_or(0) } else { 0 },
-        disk_mb: if named("disk") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
+        memory_mb: if asked("_awqmemoryasked") { number("requestmemory").unwrap_or(0) } else { 0 },
+        disk_mb: if asked("_awqdiskasked") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
     };
     let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
     Facts { shape, prio, on_hold: value("jobstatus").as_int() == Some(5) }

@@ -100,13 +100,13 @@ fn multi_core_workers_are_packed_and_big_jobs_find_big_workers() {
 fn memory_disk_and_gpus_count_when_they_were_asked_for() {
     let mut b = Bench::new();
     let w = b.peer("Linux", Protocol::V9, [8, 4096, 10_000, 1], [8, 4096, 10_000, 1]);
-    b.submit(&[("RequestMemory", "3000"), ("_AwqRequested", "\"memory\"")], 2);
+    b.submit(&[("RequestMemory", "3000"), ("_AwqMemoryAsked", "true")], 2);
     assert_eq!(b.tasks(w).len(), 1, "two of 3000 MB do not fit into 4096");
     b.submit(&[("RequestMemory", "3000")], 1);
     assert_eq!(b.tasks(w).len(), 2, "HTCondor's default reserves nothing");
-    b.submit(&[("RequestGPUs", "1"), ("_AwqRequested", "\"gpus\"")], 2);
+    b.submit(&[("RequestGPUs", "1")], 2);
     assert_eq!(b.tasks(w).len(), 3);
-    b.submit(&[("RequestDisk", "20480000"), ("_AwqRequested", "\"disk\"")], 1);
+    b.submit(&[("RequestDisk", "20480000"), ("_AwqDiskAsked", "true")], 1);
     assert_eq!(b.tasks(w).len(), 3, "20000 MB do not fit into 10000");
 }
 
@@ -116,7 +116,7 @@ fn a_foreman_takes_what_its_workers_hold_and_no_job_larger_than_the_largest() {
     let f = b.peer("foreman", Protocol::V9, [8, 8000, 5000, 0], [4, 4000, 2000, 0]);
     b.submit(&[("RequestCpus", "5")], 1);
     assert!(b.tasks(f).is_empty());
-    b.submit(&[("RequestCpus", "4"), ("RequestDisk", "1536000"), ("_AwqRequested", "\"disk\"")], 3);
+    b.submit(&[("RequestCpus", "4"), ("RequestDisk", "1536000"), ("_AwqDiskAsked", "true")], 3);
     assert_eq!(b.tasks(f).len(), 2, "eight cores; disk is compared with the largest worker only");
     b.resources(f, [12, 8000, 5000, 0], [4, 4000, 2000, 0]);
     assert_eq!(b.tasks(f).len(), 3, "a worker joined below");
