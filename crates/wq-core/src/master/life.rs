@@ -98,7 +98,8 @@ impl Master {
         self.table.remove(slot);
     }
 
-    fn release_blob(&mut self, id: crate::ids::BlobId) {
+    /// One use less; bytes that nobody uses are dropped.
+    pub(super) fn release_blob(&mut self, id: crate::ids::BlobId) {
         let users = self.blobs.get_mut(&id).expect("a job's blobs are counted");
         *users -= 1;
         if *users == 0 {

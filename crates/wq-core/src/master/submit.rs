@@ -95,6 +95,8 @@ impl Master {
         let mut entering = submitted.clone();
         for blob in &mut entering.blobs {
             blob.inline = None;
+            // In use from now on: the last job that named the same bytes may end before this record is on disk.
+            *self.blobs.entry(BlobId(blob.hash)).or_default() += 1;
         }
         let no = self.record(Record::Submitted(submitted));
         self.when_stored(no, Then::Enter(Box::new(entering)));
@@ -174,6 +176,9 @@ impl Master {
     /// The submission is on disk: its jobs exist, their logs hear of it, and they wait for workers.
     pub(super) fn enter(&mut self, now: Timestamp, no: RecordNo, submitted: &Submitted) {
         self.install(submitted);
+        for blob in &submitted.blobs {
+            self.release_blob(BlobId(blob.hash));
+        }
         for cluster in &submitted.clusters {
             for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
                 let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };

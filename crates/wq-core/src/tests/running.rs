@@ -466,3 +466,25 @@ fn a_large_executable_is_sent_once_for_each_connection() {
     assert_eq!(b.tasks(w2).len(), 1);
     assert_eq!(b.seen.iter().filter(|e| matches!(e, Effect::SendBody { .. })).count(), 2);
 }
+
+/// The executable of a job that ends goes, unless a submission that is not on disk yet brings the same bytes.
+#[test]
+fn an_executable_stays_while_a_submission_that_names_it_is_being_written() {
+    let mut b = Bench::new();
+    let w = b.worker(1);
+    b.submit(&[], 1);
+    b.auto.disk = false;
+    b.ask(Bench::submission(&[], 1));
+    let submitted = b.journal.last().unwrap().0;
+    let task = b.tasks(w)[0];
+    b.end(w, task, 0);
+    let ended = b.journal.last().unwrap().0;
+    b.auto.disk = true;
+    let drops = |b: &Bench| b.seen.iter().filter(|effect| matches!(effect, Effect::DropBlob(_))).count();
+    b.input(Input::Stored { upto: submitted });
+    b.input(Input::Stored { upto: ended });
+    assert_eq!(drops(&b), 0);
+    let task = *b.tasks(w).last().unwrap();
+    b.end(w, task, 0);
+    assert_eq!(drops(&b), 1, "nobody names it any more");
+}
