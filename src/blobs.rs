@@ -109,7 +109,8 @@ impl Store {
     pub(crate) fn settle(&self, id: BlobId) {
         let Some(bytes) = self.unwritten.get(&id).map(|entry| entry.value().clone()) else { return };
         match self.write_small(id, &bytes) {
-            Ok(()) => drop(self.unwritten.remove(&id)),
+            // The same blob may have gone and come again meanwhile: that one is not written yet.
+            Ok(()) => drop(self.unwritten.remove_if(&id, |_, now| now.as_ptr() == bytes.as_ptr())),
             // It stays in memory; the journal has it for the next start.
             Err(error) => tracing::warn!(blob = %id, %error, "cannot write an executable to the spool"),
         }
