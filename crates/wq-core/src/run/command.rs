@@ -52,6 +52,16 @@ impl SandboxNames {
     }
 }
 
+/// Closes what the worker left open: its tasks inherit its connection to us, and one that outlives a killed worker
+/// would keep that connection up, so that the loss showed only when a `check` got no answer.
+const CLOSE_INHERITED: &str = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ";
+
+/// A task is killed as a process group, and the worker makes that group only after the fork: if the task's shell was
+/// faster, there is no such group, the job runs on, and the worker waits for its end. So a shell that leads no group
+/// starts itself once more as the leader of one, under the same process id.
+const OWN_GROUP: &str = "read -r _ _ _ _ awq_group _ < /proc/$$/stat; [ \"${awq_group:-$$}\" = $$ ] || \
+     ! command -v setsid > /dev/null || exec setsid sh -c \"$(tr '\\0' '\\n' < /proc/$$/cmdline | tail -n +3)\"; ";
+
 /// What the shell's redirection of a stream names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamName {
@@ -83,7 +93,8 @@ impl CommandLine {
             same if *same == files.stdout => StreamName::Shared,
             Stream::File(_) => StreamName::Own,
         };
-        let mut text = String::from("export _CONDOR_SCRATCH_DIR=\"$PWD\"; ");
+        let mut text = format!("{OWN_GROUP}{CLOSE_INHERITED}");
+        text.push_str("export _CONDOR_SCRATCH_DIR=\"$PWD\"; ");
         if files.proxy.is_some() {
             text.push_str(&format!("export X509_USER_PROXY=\"$PWD/{}\"; ", names.proxy));
         }
@@ -196,7 +207,9 @@ mod tests {
     }
 
     fn line(files: &JobFiles, wrapper: bool) -> String {
-        CommandLine::build(files, &SandboxNames::for_job(files), wrapper).text
+        let text = CommandLine::build(files, &SandboxNames::for_job(files), wrapper).text;
+        let text = text.strip_prefix(OWN_GROUP).and_then(|text| text.strip_prefix(CLOSE_INHERITED));
+        text.expect("each line begins alike").to_owned()
     }
 
     const HEAD: &str = "export _CONDOR_SCRATCH_DIR=\"$PWD\"; ";
