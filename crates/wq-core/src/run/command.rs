@@ -113,6 +113,7 @@ impl CommandLine {
         if files.everything {
             text.push_str(&format!(": > {}; ", names.marker));
         }
+        text.push_str(&unspeakable(&files.environment));
         if with_wrapper {
             text.push_str(&if shared { format!("\"$D/{}\" ", names.wrapper) } else { format!("./{} ", names.wrapper) });
         }
@@ -151,6 +152,19 @@ impl CommandLine {
             None => files.cmd.clone(),
         }
     }
+}
+
+/// Variables whose names are none for a shell, which would drop them: `env` sets them behind its back.
+fn unspeakable(environment: &[(String, String)]) -> String {
+    let speakable = |name: &str| {
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let words: Vec<String> = environment
+        .iter()
+        .filter(|(name, _)| !speakable(name))
+        .map(|(name, value)| shell_quote(&format!("{name}={value}")))
+        .collect();
+    if words.is_empty() { String::new() } else { format!("env {} ", words.join(" ")) }
 }
 
 /// Moves every new or changed file of the sandbox's top into one folder, which is fetched as a whole.
@@ -238,6 +252,16 @@ mod tests {
         assert_eq!(
             line(&f, false),
             format!("{HEAD}'/home/u/agent.startup' 'a b' 'it'\\''s' > /dev/null 2> /dev/null; exit $?")
+        );
+    }
+
+    #[test]
+    fn names_that_no_shell_keeps_are_set_by_env() {
+        let mut f = files();
+        f.environment = vec![("A".into(), "1".into()), ("a.b".into(), "it's".into()), ("9".into(), String::new())];
+        assert_eq!(
+            line(&f, true),
+            format!("{HEAD}env 'a.b=it'\\''s' '9=' ./wrapper.sh ./agent.sh > log 2>&1; exit $?")
         );
     }
 
