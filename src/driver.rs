@@ -20,9 +20,9 @@ use crate::clock::Clock;
 use crate::control::{Callers, Clients};
 use crate::event_logs::EventLogs;
 use crate::links::Links;
-use crate::outputs::{Outputs, Words};
+use crate::outputs::Outputs;
 use crate::pool::Pool;
-use crate::prepare::prepare;
+use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
 
@@ -49,7 +49,7 @@ pub(crate) struct Shell {
     pub(crate) pool: Pool<Report>,
     pub(crate) outputs: Arc<Outputs>,
     pub(crate) blobs: Blobs,
-    words: Arc<Words>,
+    preparer: Arc<Preparer>,
     writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
     timer: Notify,
     armed: Cell<Option<Timestamp>>,
@@ -78,8 +78,8 @@ pub(crate) struct Parts {
     pub(crate) outputs: Arc<Outputs>,
     /// Executables and proxies.
     pub(crate) blobs: Blobs,
-    /// Sentences about files.
-    pub(crate) words: Words,
+    /// Looks up what attempts need.
+    pub(crate) preparer: Preparer,
     /// The thread of the journal.
     pub(crate) records: RecordKeeper,
     /// The thread of the event logs.
@@ -99,7 +99,7 @@ impl Shell {
             pool: parts.pool,
             outputs: parts.outputs,
             blobs: parts.blobs,
-            words: Arc::new(parts.words),
+            preparer: Arc::new(parts.preparer),
             writers: RefCell::new(Some((parts.records, parts.logs))),
             timer: Notify::new(),
             armed: Cell::new(None),
@@ -174,8 +174,8 @@ impl Shell {
             }
             Effect::Sync { upto } => self.with_writers(|(records, _)| records.sync(upto)),
             Effect::Prepare { attempt, plan } => {
-                let words = Arc::clone(&self.words);
-                self.pool.give(move || Report::Input(Input::Prepared { attempt, outcome: prepare(&plan, &words) }));
+                let preparer = Arc::clone(&self.preparer);
+                self.pool.give(move || Report::Input(Input::Prepared { attempt, outcome: preparer.prepare(&plan) }));
             }
             Effect::Deliver { attempt, outputs } => {
                 let place = Arc::clone(&self.outputs);

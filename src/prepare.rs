@@ -6,6 +6,8 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use nix::errno::Errno;
@@ -24,57 +26,87 @@ const ENTRIES_MAX: usize = 100_000;
 /// Bytes of a sandbox name once encoded: a line of the protocol has 4,095 and holds the cache name too.
 const NAME_MAX: usize = 3_800;
 
-/// Carries out a plan.
-///
-/// # Errors
-/// What the job is held with: code 14 for the initial directory, 7 for outputs, 13 and 32 for inputs.
-pub(crate) fn prepare(plan: &Plan, words: &Words) -> Result<Prepared, Trouble> {
-    let iwd = Path::new(&plan.iwd);
-    check_folder(iwd, AccessFlags::X_OK).map_err(|error| words.iwd(iwd, error))?;
-    for output in &plan.outputs {
-        let output = Path::new(output);
-        check_output(output).map_err(|error| words.closed_output(output, error))?;
-    }
-    let mut search = Search { words, found: Prepared::default(), places: HashMap::new(), entries: 0 };
-    plan.inputs.iter().try_for_each(|input| search.add(input))?;
-    let found = search.found;
-    let bytes = found.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
-    match plan.max_input_mb {
-        Some(limit_mb) if bytes > limit_mb.saturating_mul(1 << 20) => Err(words.too_large(bytes, limit_mb)),
-        _ => Ok(found),
-    }
+/// How long a folder that was fine is taken to be fine: thousands of jobs start in the same few folders.
+const FOLDER_GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// Folders remembered; beyond, the list starts anew.
+const FOLDERS_MAX: usize = 1_000;
+
+/// Carries out plans.
+#[derive(Debug)]
+pub(crate) struct Preparer {
+    words: Words,
+    /// Folders that were fine, with what was asked of them, and when.
+    folders: Mutex<HashMap<(PathBuf, AccessFlags), Instant>>,
 }
 
-fn check_output(path: &Path) -> Result<(), Errno> {
-    if let Ok(facts) = std::fs::metadata(path) {
-        let kind = facts.file_type();
-        if kind.is_dir() {
-            // A folder is a good target for a folder, and only delivery knows which comes; ours it must be, though.
-            return check_folder(path, AccessFlags::W_OK | AccessFlags::X_OK);
+impl Preparer {
+    /// One that speaks in these words.
+    pub(crate) fn new(words: Words) -> Preparer {
+        Preparer { words, folders: Mutex::default() }
+    }
+
+    /// Carries out a plan.
+    ///
+    /// # Errors
+    /// What the job is held with: code 14 for the initial directory, 7 for outputs, 13 and 32 for inputs.
+    pub(crate) fn prepare(&self, plan: &Plan) -> Result<Prepared, Trouble> {
+        let words = &self.words;
+        let iwd = Path::new(&plan.iwd);
+        self.check_folder(iwd, AccessFlags::X_OK).map_err(|error| words.iwd(iwd, error))?;
+        for output in &plan.outputs {
+            let output = Path::new(output);
+            self.check_output(output).map_err(|error| words.closed_output(output, error))?;
         }
-        if kind.is_fifo() || kind.is_socket() || kind.is_block_device() {
-            return Err(Errno::ENXIO);
-        }
-        if kind.is_char_device() && path_is_not_null(&facts) {
-            return Err(Errno::ENXIO);
-        }
-        if kind.is_char_device() {
-            return Ok(());
+        let mut search = Search { words, found: Prepared::default(), places: HashMap::new(), entries: 0 };
+        plan.inputs.iter().try_for_each(|input| search.add(input))?;
+        let found = search.found;
+        let bytes = found.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
+        match plan.max_input_mb {
+            Some(limit_mb) if bytes > limit_mb.saturating_mul(1 << 20) => Err(words.too_large(bytes, limit_mb)),
+            _ => Ok(found),
         }
     }
-    check_folder(path.parent().unwrap_or(Path::new("/")), AccessFlags::W_OK | AccessFlags::X_OK)
+
+    fn check_output(&self, path: &Path) -> Result<(), Errno> {
+        let writable = AccessFlags::W_OK | AccessFlags::X_OK;
+        if let Ok(facts) = std::fs::metadata(path) {
+            let kind = facts.file_type();
+            if kind.is_dir() {
+                // A folder is a good target for a folder, and only delivery knows which comes; ours it must be, though.
+                return self.check_folder(path, writable);
+            }
+            if kind.is_fifo() || kind.is_socket() || kind.is_block_device() {
+                return Err(Errno::ENXIO);
+            }
+            if kind.is_char_device() {
+                return if path_is_not_null(&facts) { Err(Errno::ENXIO) } else { Ok(()) };
+            }
+        }
+        self.check_folder(path.parent().unwrap_or(Path::new("/")), writable)
+    }
+
+    fn check_folder(&self, path: &Path, rights: AccessFlags) -> Result<(), Errno> {
+        let key = (path.to_owned(), rights);
+        let now = Instant::now();
+        let mut folders = self.folders.lock().expect("no panic under this lock");
+        if folders.get(&key).is_some_and(|seen| now.duration_since(*seen) < FOLDER_GOOD_FOR) {
+            return Ok(());
+        }
+        drop(folders);
+        // With the point behind it nothing but a folder is found.
+        may(&path.join("."), rights)?;
+        folders = self.folders.lock().expect("no panic under this lock");
+        if folders.len() >= FOLDERS_MAX {
+            folders.clear();
+        }
+        folders.insert(key, now);
+        Ok(())
+    }
 }
 
 fn path_is_not_null(facts: &Metadata) -> bool {
     !std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == facts.rdev())
-}
-
-fn check_folder(path: &Path, rights: AccessFlags) -> Result<(), Errno> {
-    let facts = std::fs::metadata(path).map_err(|error| errno(&error))?;
-    if !facts.is_dir() {
-        return Err(Errno::ENOTDIR);
-    }
-    may(path, rights)
 }
 
 /// With the rights that we act with, not those of whoever started us.
@@ -227,6 +259,10 @@ mod tests {
 
     use super::*;
 
+    fn prepare(plan: &Plan) -> Result<Prepared, Trouble> {
+        Preparer::new(Words::new("submit")).prepare(plan)
+    }
+
     struct Bench(tempfile::TempDir);
 
     impl Bench {
@@ -260,7 +296,7 @@ mod tests {
         }
 
         fn check(&self, inputs: &[(&str, &str, bool)], outputs: &[&str]) -> Result<Prepared, (i32, i32)> {
-            let got = prepare(&self.plan(inputs, outputs), &Words::new("submit"));
+            let got = prepare(&self.plan(inputs, outputs));
             got.map_err(|trouble| (trouble.code, trouble.subcode))
         }
 
@@ -331,7 +367,7 @@ mod tests {
         symlink("/dev/null", bench.path("null")).unwrap();
         assert!(bench.check(&[], &["null"]).is_ok());
         let plan = Plan { iwd: bench.path("gone"), ..Plan::default() };
-        let got = prepare(&plan, &Words::new("submit")).unwrap_err();
+        let got = prepare(&plan).unwrap_err();
         assert_eq!((got.code, got.subcode), (14, 2));
     }
 
@@ -341,9 +377,9 @@ mod tests {
         bench.write("big", (1 << 20) + 1);
         let mut plan = bench.plan(&[("big", "big", false)], &[]);
         plan.max_input_mb = Some(1);
-        assert_eq!(prepare(&plan, &Words::new("submit")).unwrap_err().code, 32);
+        assert_eq!(prepare(&plan).unwrap_err().code, 32);
         plan.max_input_mb = Some(2);
-        assert!(prepare(&plan, &Words::new("submit")).is_ok());
+        assert!(prepare(&plan).is_ok());
     }
 
     #[test]

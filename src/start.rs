@@ -28,12 +28,10 @@ use crate::options::Options;
 use crate::outputs::{Outputs, Words};
 use crate::places::{self, StateDir};
 use crate::pool::Pool;
+use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
 use crate::{control, limits, logging, recovery, stop};
-
-/// Threads for files. Most of their time they wait for a disk or a file server.
-const POOL_THREADS: usize = 4;
 
 /// Largest password file that is read, bytes.
 const PASSWORD_MAX: u64 = 64 << 10;
@@ -141,10 +139,10 @@ fn build(
         clock,
         links,
         callers: Callers::new(site, uid, options.group.clone(), options.superusers.clone()),
-        pool: Pool::start(POOL_THREADS, results.clone()).context("cannot start threads")?,
+        pool: Pool::start(results.clone()).context("cannot start threads")?,
         outputs: Arc::new(outputs),
         blobs: Blobs::new(store),
-        words,
+        preparer: Preparer::new(words),
         records: RecordKeeper::start(writer, storage, results.clone()).context("cannot start a thread")?,
         logs: EventLogs::start(results).context("cannot start a thread")?,
     });

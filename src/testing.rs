@@ -23,6 +23,7 @@ use crate::journal_files::FileStorage;
 use crate::links::{self, Links};
 use crate::outputs::{Outputs, Words};
 use crate::pool::Pool;
+use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 
 /// Most strangers of a bench.
@@ -61,10 +62,10 @@ impl Bench {
             clock: Clock::new(&Past::default(), Reading::now().unwrap()),
             links: Links::new(100, STRANGERS_MAX),
             callers: Callers::new(SiteFacts::default(), uid, None, vec![]),
-            pool: Pool::start(2, results.clone()).unwrap(),
+            pool: Pool::start(results.clone()).unwrap(),
             outputs: Arc::new(outputs),
             blobs: Blobs::new(Arc::new(Store::open(&spool, uid).unwrap())),
-            words,
+            preparer: Preparer::new(words),
             records: RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(&journal), results.clone()).unwrap(),
             logs: EventLogs::start(results).unwrap(),
         });

@@ -4,7 +4,7 @@ use wq_core::io::{BodyOutcome, OutputPart, Sink, Trouble};
 
 use super::outbox::PIECE;
 use crate::driver::Shell;
-use crate::outputs::SinkFile;
+use crate::outputs::{SinkFile, Slot};
 use crate::report::Report;
 
 /// Kept text is bounded whatever is asked for, bytes.
@@ -37,6 +37,7 @@ pub(crate) enum Body {
 #[derive(Debug)]
 pub(crate) struct Stream {
     part: OutputPart,
+    slot: Slot,
     piece: Vec<u8>,
     file: Option<SinkFile>,
     writing: bool,
@@ -54,6 +55,7 @@ impl Body {
             Some(Sink::Text { max }) => Body::Text { max: max.min(TEXT_MAX), bytes: Vec::new() },
             Some(Sink::Output(part)) if shell.outputs.keeps(len) => Body::Keep { part, bytes: Vec::new() },
             Some(Sink::Output(part)) => Body::Stream(Box::new(Stream {
+                slot: shell.outputs.slot(&part),
                 part,
                 piece: Vec::new(),
                 file: None,
@@ -154,18 +156,19 @@ impl Stream {
         }
         self.writing = true;
         let (piece, file) = (std::mem::take(&mut self.piece), self.file.take());
-        let (part, outputs, last, size) = (self.part.clone(), shell.outputs.clone(), self.ended, self.size);
+        let (part, slot, outputs) = (self.part.clone(), self.slot.clone(), shell.outputs.clone());
+        let (last, size) = (self.ended, self.size);
         shell.pool.give(move || {
             let write = || {
                 let mut file = match file {
                     Some(file) => file,
-                    None => outputs.create(&part)?,
+                    None => outputs.create(&slot, &part)?,
                 };
                 outputs.write(&mut file, &piece)?;
                 if !last {
                     return Ok(Some(file));
                 }
-                outputs.close(&part, file, size)?;
+                outputs.close(&slot, &part, file, size)?;
                 Ok(None)
             };
             Report::Written { link, outcome: write() }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio_util::codec::Decoder;
+use tokio_util::io::poll_read_buf;
 use wq_core::Input;
 use wq_core::ids::{AttemptId, LinkId};
 use wq_core::io::{DownReason, Sink, Source, Trouble};
@@ -44,7 +46,7 @@ const STALLED_FOREMAN_S: u32 = 3600;
 #[derive(Debug)]
 pub(crate) struct Link {
     id: LinkId,
-    stream: TcpStream,
+    stream: RefCell<TcpStream>,
     reading: RefCell<Reading>,
     out: RefCell<Option<Box<Outbox>>>,
     sink: RefCell<Option<Box<Sink>>>,
@@ -89,7 +91,7 @@ impl Link {
         };
         Link {
             id,
-            stream,
+            stream: RefCell::new(stream),
             reading: RefCell::new(Reading { codec, rest: BytesMut::new(), body: None }),
             out: RefCell::new(out),
             sink: RefCell::new(None),
@@ -141,7 +143,7 @@ impl Link {
             };
             if self.closing.get() && self.out.borrow().is_none() {
                 // Told to the peer in good order; the descriptor goes with this task.
-                let _ = SockRef::from(&self.stream.as_fd()).shutdown(std::net::Shutdown::Write);
+                let _ = SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write);
                 return Poll::Ready(DownReason::Ours);
             }
             let read = match self.read(cx, shell, peer) {
@@ -185,14 +187,10 @@ impl Link {
             let written = if count == 0 {
                 0
             } else {
-                match self.stream.poll_write_ready(cx) {
+                let mut stream = self.stream.borrow_mut();
+                match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
                     Poll::Pending => return Ok(round),
-                    Poll::Ready(ready) => ready.map_err(|error| lost(&error))?,
-                }
-                match self.stream.try_write_vectored(&slices[..count]) {
-                    Ok(written) => written,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                    Err(error) => return Err(lost(&error)),
+                    Poll::Ready(written) => written.map_err(|error| lost(&error))?,
                 }
             };
             let passed = outbox.advance(written);
@@ -227,24 +225,23 @@ impl Link {
         let mut round =
             if reading.rest.is_empty() { Round::Waits } else { self.take_parts(reading, &mut buffer, shell, peer)? };
         reading.rest = BytesMut::new();
-        let outcome = loop {
+        let outcome = 'read: {
             if self.closing.get() || reading.body.as_ref().is_some_and(Body::is_full) {
-                break Ok(());
+                break 'read Ok(());
             }
-            match self.stream.poll_read_ready(cx) {
-                Poll::Pending => break Ok(()),
-                Poll::Ready(Err(error)) => break Err(lost(&error)),
-                Poll::Ready(Ok(())) => {}
-            }
-            match self.stream.try_read_buf(&mut buffer) {
-                Ok(0) => break Err(DownReason::Closed),
-                Ok(_) => {
+            // Unlike `try_read` this sees from a short read that the socket is empty, which saves a system call.
+            let mut stream = self.stream.borrow_mut();
+            let read = poll_read_buf(Pin::new(&mut *stream), cx, &mut buffer);
+            drop(stream);
+            match read {
+                Poll::Pending => Ok(()),
+                Poll::Ready(Ok(0)) => Err(DownReason::Closed),
+                Poll::Ready(Ok(_)) => {
                     self.moved_s.set(shell.links.tick_s.get());
                     round = Round::Moved;
-                    break self.take_parts(reading, &mut buffer, shell, peer).map(drop);
+                    self.take_parts(reading, &mut buffer, shell, peer).map(drop)
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => break Err(lost(&error)),
+                Poll::Ready(Err(error)) => Err(lost(&error)),
             }
         };
         if !buffer.is_empty() {
@@ -315,7 +312,7 @@ impl Link {
             self.protocol.set(hello.protocol);
             if hello.is_foreman() {
                 self.foreman.set(true);
-                set_user_timeout(&self.stream, STALLED_FOREMAN_S);
+                set_user_timeout(&self.stream.borrow(), STALLED_FOREMAN_S);
             }
         }
     }

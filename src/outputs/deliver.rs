@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use wq_core::ids::AttemptId;
 use wq_core::io::{Delivery, DeliveryKind, Trouble};
 
-use super::part::{Part, create_file, is_real_dir, remove_any};
+use super::part::{Part, is_real_dir, remove_any};
 use super::registry::{Attempt, Outputs};
 use super::trouble::errno;
 
@@ -23,7 +23,7 @@ impl Outputs {
     ///
     /// # Errors
     /// What the job is held with. What is not yet in place stays under its temporary name until
-    /// [`Outputs::abandon`] or another try.
+    /// [`Outputs::abandon`].
     pub(crate) fn deliver(&self, id: AttemptId, outputs: &[Delivery]) -> Result<u64, Trouble> {
         let attempt = self.attempt(id);
         let mut attempt = attempt.lock().expect("no panic under this lock");
@@ -35,83 +35,109 @@ impl Outputs {
     }
 
     fn deliver_all(&self, id: AttemptId, attempt: &mut Attempt, outputs: &[Delivery]) -> Result<u64, Failure> {
+        let mut standing = Vec::with_capacity(outputs.len());
         for output in outputs {
-            check_target(output, attempt.parts.get(&output.output)).map_err(at(Path::new(&output.target)))?;
+            let found = look(output, attempt.parts.get(&output.output));
+            standing.push(found.map_err(at(Path::new(&output.target)))?);
         }
-        for output in outputs {
+        for (output, standing) in outputs.iter().zip(&standing) {
             let target = Path::new(&output.target);
-            match (&output.how, attempt.parts.get_mut(&output.output)) {
-                (DeliveryKind::Nowhere, _) => {}
-                (DeliveryKind::Empty(mode), _) if !is_null_device(target) => {
-                    let part = Part::new(target, &self.temp_name(id, output.output));
-                    create_file(&part.temp, *mode).map_err(at(target))?;
+            let part = match output.how {
+                DeliveryKind::Empty(mode) => {
+                    let mut part = Part::new(target, self.temp_name(id, output.output));
+                    part.keep(None, mode, Vec::new());
                     attempt.parts.insert(output.output, part);
+                    attempt.parts.get_mut(&output.output)
                 }
-                (_, Some(part)) => self.write_out(part).map_err(at(target))?,
-                (_, None) => {}
+                DeliveryKind::Nowhere => None,
+                DeliveryKind::Rename | DeliveryKind::Spread { .. } => attempt.parts.get_mut(&output.output),
+            };
+            if let Some(part) = part.filter(|_| *standing != Standing::Null) {
+                self.write_out(part, *standing == Standing::Folder).map_err(at(target))?;
             }
         }
         let mut bytes = 0;
-        for output in outputs {
-            let target = Path::new(&output.target);
-            match (&output.how, attempt.parts.get(&output.output)) {
-                (DeliveryKind::Nowhere, _) => {}
-                (DeliveryKind::Rename | DeliveryKind::Empty(_), _) if is_null_device(target) => {}
-                (DeliveryKind::Rename | DeliveryKind::Empty(_), Some(part)) => {
-                    move_to(&part.temp, target)?;
-                    bytes += part.bytes;
-                }
-                (DeliveryKind::Spread { remaps }, Some(part)) => {
-                    spread(&part.temp, target, remaps)?;
-                    bytes += part.bytes;
-                }
-                // A job that made nothing has nothing to spread.
-                (DeliveryKind::Spread { .. }, None) => {}
-                (DeliveryKind::Rename | DeliveryKind::Empty(_), None) => {
-                    return Err((target.to_owned(), Errno::ENOENT.into()));
-                }
-            }
-            if self.sync {
-                sync_folder(target).map_err(at(target))?;
-            }
+        for (output, standing) in outputs.iter().zip(standing) {
+            bytes += self.put(output, standing, attempt.parts.get_mut(&output.output))?;
         }
         Ok(bytes)
     }
+
+    /// Moves one output, which is complete under its temporary name.
+    fn put(&self, output: &Delivery, standing: Standing, part: Option<&mut Part>) -> Result<u64, Failure> {
+        let target = Path::new(&output.target);
+        let spreads = matches!(output.how, DeliveryKind::Spread { .. });
+        let part = match part {
+            _ if matches!(output.how, DeliveryKind::Nowhere) || standing == Standing::Null => return Ok(0),
+            // A job that made nothing has nothing to spread.
+            None if spreads => return Ok(0),
+            None => return Err((target.to_owned(), Errno::ENOENT.into())),
+            Some(part) => part,
+        };
+        let from = part.temp().expect("written out before");
+        match &output.how {
+            DeliveryKind::Spread { remaps } => spread(from, target, remaps)?,
+            _ if part.is_folder() && standing == Standing::Folder => merge(from, target)?,
+            _ => std::fs::rename(from, target).map_err(at(target))?,
+        }
+        part.moved();
+        if self.habits.sync {
+            sync_folder(target).map_err(at(target))?;
+        }
+        Ok(part.bytes)
+    }
 }
 
-/// What stands at the target must be nothing, a regular file, or for a folder a folder (decision D35).
-fn check_target(output: &Delivery, part: Option<&Part>) -> io::Result<()> {
-    let target = Path::new(&output.target);
-    let spreads = matches!(output.how, DeliveryKind::Spread { .. });
+/// What is at the final place before delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Nothing,
+    File,
+    Folder,
+    /// `/dev/null`, perhaps through a symlink.
+    Null,
+}
+
+/// Looks at the final place: there must be nothing, a regular file, or for a folder a folder (decision D35).
+fn look(output: &Delivery, part: Option<&Part>) -> io::Result<Standing> {
     if matches!(output.how, DeliveryKind::Nowhere) {
-        return Ok(());
+        return Ok(Standing::Null);
     }
+    let spreads = matches!(output.how, DeliveryKind::Spread { .. });
     // Symlinks are looked through here and replaced by the rename: nothing is ever written through one.
-    let facts = match std::fs::metadata(target) {
+    let facts = match std::fs::metadata(&output.target) {
         Ok(facts) => facts,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !spreads => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !spreads => return Ok(Standing::Nothing),
         Err(error) => return Err(error),
     };
-    let is_folder = part.is_some_and(Part::is_folder);
-    match (facts.file_type(), spreads || is_folder) {
-        (kind, true) if kind.is_dir() => Ok(()),
-        (kind, false) if kind.is_dir() => Err(Errno::EISDIR.into()),
-        (_, true) => Err(Errno::ENOTDIR.into()),
-        (kind, false) if kind.is_file() || is_null(&facts) => Ok(()),
-        (kind, false) if kind.is_socket() || kind.is_fifo() => Err(Errno::ENXIO.into()),
-        (_, false) => Err(Errno::EINVAL.into()),
+    let kind = facts.file_type();
+    let needs_folder = spreads || part.is_some_and(Part::is_folder);
+    match needs_folder {
+        true if kind.is_dir() => Ok(Standing::Folder),
+        true => Err(Errno::ENOTDIR.into()),
+        false if kind.is_dir() => Err(Errno::EISDIR.into()),
+        false if kind.is_file() => Ok(Standing::File),
+        false if is_null(&facts) => Ok(Standing::Null),
+        false if kind.is_socket() || kind.is_fifo() => Err(Errno::ENXIO.into()),
+        false => Err(Errno::EINVAL.into()),
     }
 }
 
-/// A file replaces the target, a folder is merged into one that exists, as HTCondor's transfer does.
+/// Moves what is in a folder into one that exists, as HTCondor's transfer does.
+fn merge(from: &Path, target: &Path) -> Result<(), Failure> {
+    for entry in list(from)? {
+        move_to(&from.join(&entry), &target.join(&entry))?;
+    }
+    std::fs::remove_dir(from).map_err(at(from))
+}
+
+/// A file replaces the target, a folder is merged into one that exists.
 fn move_to(from: &Path, target: &Path) -> Result<(), Failure> {
     if is_real_dir(from) && target.is_dir() {
-        for entry in list(from)? {
-            move_to(&from.join(&entry), &target.join(&entry))?;
-        }
-        return std::fs::remove_dir(from).map_err(at(from));
+        merge(from, target)
+    } else {
+        std::fs::rename(from, target).map_err(at(target))
     }
-    std::fs::rename(from, target).map_err(at(target))
 }
 
 fn spread(from: &Path, folder: &Path, remaps: &[(String, String)]) -> Result<(), Failure> {

@@ -10,5 +10,5 @@ mod part;
 mod registry;
 mod trouble;
 
-pub(crate) use registry::{Outputs, SinkFile};
+pub(crate) use registry::{Outputs, SinkFile, Slot};
 pub(crate) use trouble::{Words, errno};

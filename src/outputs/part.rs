@@ -15,32 +15,52 @@ struct Kept {
     bytes: Vec<u8>,
 }
 
+/// How files are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Habits {
+    /// Wait until they are on disk.
+    pub(super) sync: bool,
+    /// What the system takes away from the mode of a new file.
+    pub(super) umask: u32,
+}
+
 /// One output.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// Its temporary name.
-    pub(super) temp: PathBuf,
+    target: PathBuf,
+    name: String,
+    /// Its temporary place, once something stands or is about to stand there.
+    temp: Option<PathBuf>,
+    /// It is a folder, and stands at its temporary place.
+    made: bool,
     /// The file, when it is one and still in memory.
     single: Option<Kept>,
-    /// Folders still to be made below `temp` (`""` = itself), parents before children, with their modes.
+    /// Folders still to be made below the temporary place (`""` = itself), parents before children, with their modes.
     dirs: BTreeMap<String, u32>,
-    /// Files below `temp` that are still in memory.
+    /// Files below it that are still in memory.
     inside: BTreeMap<String, Kept>,
     /// Bytes of all files.
     pub(super) bytes: u64,
 }
 
 impl Part {
-    /// An output for `target`; its temporary name stands beside the target, or inside if that is a folder already, so
-    /// that the later rename never leaves the file system.
-    pub(super) fn new(target: &Path, name: &str) -> Part {
-        let folder = if target.is_dir() { target } else { target.parent().unwrap_or(target) };
-        Part { temp: folder.join(name), single: None, dirs: BTreeMap::new(), inside: BTreeMap::new(), bytes: 0 }
+    /// An output for `target` with this temporary name.
+    pub(super) fn new(target: &Path, name: String) -> Part {
+        Part {
+            target: target.to_owned(),
+            name,
+            temp: None,
+            made: false,
+            single: None,
+            dirs: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            bytes: 0,
+        }
     }
 
     /// Whether it is a folder.
     pub(super) fn is_folder(&self) -> bool {
-        !self.dirs.is_empty() || !self.inside.is_empty() || is_real_dir(&self.temp)
+        self.made || !self.dirs.is_empty() || !self.inside.is_empty()
     }
 
     /// Bytes in memory.
@@ -66,44 +86,61 @@ impl Part {
         self.dirs.insert(inside.unwrap_or("").to_owned(), mode | 0o700);
     }
 
-    /// Creates the temporary file for a body that is too large to keep.
-    pub(super) fn create(&mut self, inside: Option<&str>, mode: u32) -> io::Result<File> {
-        self.write_dirs()?;
-        create_file(&self.place(inside), mode)
+    /// The temporary place: beside the target, or inside if that is a folder already, so that the later rename never
+    /// leaves the file system.
+    pub(super) fn place(&mut self, target_is_folder: impl FnOnce() -> bool) -> &Path {
+        if self.temp.is_none() {
+            let beside = self.target.parent().unwrap_or(&self.target);
+            let folder = if target_is_folder() { &self.target } else { beside };
+            self.temp = Some(folder.join(&self.name));
+        }
+        self.temp.as_deref().expect("set above")
     }
 
-    /// Brings everything to its temporary name.
-    pub(super) fn write_out(&mut self, sync: bool) -> io::Result<()> {
-        self.write_dirs()?;
+    /// The temporary place, if anything may stand there.
+    pub(super) fn temp(&self) -> Option<&Path> {
+        self.temp.as_deref()
+    }
+
+    /// What stood at the temporary place is where it belongs.
+    pub(super) fn moved(&mut self) {
+        self.temp = None;
+        self.made = false;
+    }
+
+    /// Creates the temporary file for a body that is too large to keep.
+    pub(super) fn create(&mut self, inside: Option<&str>, mode: u32, habits: Habits) -> io::Result<File> {
+        let target = self.target.clone();
+        let temp = self.place(|| target.is_dir()).to_owned();
+        self.write_dirs(&temp)?;
+        create_file(&inside.map_or_else(|| temp.clone(), |path| temp.join(path)), mode, habits)
+    }
+
+    /// Brings everything to its temporary place.
+    pub(super) fn write_out(&mut self, target_is_folder: bool, habits: Habits) -> io::Result<()> {
+        let temp = self.place(|| target_is_folder).to_owned();
+        self.write_dirs(&temp)?;
         if let Some(kept) = &self.single {
-            write_file(&self.temp, kept, sync)?;
+            write_file(&temp, kept, habits)?;
             self.single = None;
         }
         while let Some((path, kept)) = self.inside.first_key_value() {
-            write_file(&self.temp.join(path), kept, sync)?;
+            write_file(&temp.join(path), kept, habits)?;
             self.inside.pop_first();
         }
         Ok(())
     }
 
-    /// Removes what stands under the temporary name.
-    pub(super) fn remove(&self) -> io::Result<()> {
-        remove_any(&self.temp)
-    }
-
-    fn place(&self, inside: Option<&str>) -> PathBuf {
-        inside.map_or_else(|| self.temp.clone(), |path| self.temp.join(path))
-    }
-
-    fn write_dirs(&mut self) -> io::Result<()> {
+    fn write_dirs(&mut self, temp: &Path) -> io::Result<()> {
         while let Some((path, mode)) = self.dirs.first_key_value() {
-            let place = if path.is_empty() { self.temp.clone() } else { self.temp.join(path) };
+            let place = if path.is_empty() { temp.to_owned() } else { temp.join(path) };
             match std::fs::DirBuilder::new().mode(0o700).create(&place) {
                 Ok(()) => std::fs::set_permissions(&place, Permissions::from_mode(*mode))?,
                 // The same output fetched a second time.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_real_dir(&place) => {}
                 Err(error) => return Err(error),
             }
+            self.made |= path.is_empty();
             self.dirs.pop_first();
         }
         Ok(())
@@ -111,10 +148,9 @@ impl Part {
 }
 
 /// A new file that nobody else can have opened or pointed elsewhere, with exactly this mode whatever our umask is.
-pub(super) fn create_file(path: &Path, mode: u32) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
-    };
+pub(super) fn create_file(path: &Path, mode: u32, habits: Habits) -> io::Result<File> {
+    let open =
+        || OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
     let file = match open() {
         // Ours, from an earlier try of the same output.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -123,16 +159,16 @@ pub(super) fn create_file(path: &Path, mode: u32) -> io::Result<File> {
         }
         other => other?,
     };
-    if mode != 0o600 {
+    if mode & habits.umask != 0 {
         file.set_permissions(Permissions::from_mode(mode))?;
     }
     Ok(file)
 }
 
-fn write_file(path: &Path, kept: &Kept, sync: bool) -> io::Result<()> {
-    let mut file = create_file(path, kept.mode)?;
+fn write_file(path: &Path, kept: &Kept, habits: Habits) -> io::Result<()> {
+    let mut file = create_file(path, kept.mode, habits)?;
     file.write_all(&kept.bytes)?;
-    if sync { file.sync_all() } else { Ok(()) }
+    if habits.sync { file.sync_all() } else { Ok(()) }
 }
 
 /// Removes a file or a whole folder, without following a symlink; one that is not there is fine.

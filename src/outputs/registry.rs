@@ -13,7 +13,7 @@ use wq_core::ids::AttemptId;
 use wq_core::io::{OutputPart, Trouble};
 
 use super::leftovers::{Leftovers, PREFIX, SUFFIX};
-use super::part::Part;
+use super::part::{Habits, Part, remove_any};
 use super::trouble::{Words, errno};
 
 /// A body up to this length, bytes, is kept in memory until delivery.
@@ -32,6 +32,10 @@ pub(super) struct Attempt {
     noted: HashSet<u16>,
 }
 
+/// The outputs of one attempt, held by who is about to write them: what is abandoned stays so for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot(Arc<Mutex<Attempt>>);
+
 /// A temporary file that is being written.
 #[derive(Debug)]
 pub(crate) struct SinkFile {
@@ -43,7 +47,7 @@ pub(crate) struct SinkFile {
 #[derive(Debug)]
 pub(crate) struct Outputs {
     pub(super) words: Words,
-    pub(super) sync: bool,
+    pub(super) habits: Habits,
     nonce: String,
     held: AtomicUsize,
     // Each attempt has its own lock: what belongs to one is done in order, others are not delayed.
@@ -58,7 +62,8 @@ impl Outputs {
     /// The list cannot be read or written.
     pub(crate) fn new(words: Words, nonce: String, list: &Path, sync: bool) -> io::Result<Outputs> {
         let leftovers = Mutex::new(Leftovers::clear(list)?);
-        Ok(Outputs { words, sync, nonce, held: AtomicUsize::new(0), attempts: DashMap::new(), leftovers })
+        let habits = Habits { sync, umask: own_umask()? };
+        Ok(Outputs { words, habits, nonce, held: AtomicUsize::new(0), attempts: DashMap::new(), leftovers })
     }
 
     /// Whether a body of this length shall be kept.
@@ -81,27 +86,31 @@ impl Outputs {
         self.with_part(part, |slot| slot.make_dir(part.inside.as_deref(), part.mode));
     }
 
+    /// For a body that will be written piece by piece. Does not block.
+    pub(crate) fn slot(&self, part: &OutputPart) -> Slot {
+        Slot(self.attempt(part.attempt))
+    }
+
     /// Creates the temporary file for a body.
     ///
     /// # Errors
     /// What the job is held with.
-    pub(crate) fn create(&self, part: &OutputPart) -> Result<SinkFile, Trouble> {
+    pub(crate) fn create(&self, slot: &Slot, part: &OutputPart) -> Result<SinkFile, Trouble> {
         let target = PathBuf::from(&part.target);
         let failed = |error: io::Error| self.words.output(&target, errno(&error));
-        let attempt = self.attempt(part.attempt);
-        let mut attempt = attempt.lock().expect("no panic under this lock");
+        let mut attempt = slot.0.lock().expect("no panic under this lock");
         if attempt.abandoned {
             return Err(self.words.output(&target, Errno::ECANCELED));
         }
-        let temp_name = self.temp_name(part.attempt, part.output);
-        let slot = attempt.parts.entry(part.output).or_insert_with(|| Part::new(&target, &temp_name));
-        let temp = slot.temp.clone();
+        let name = self.temp_name(part.attempt, part.output);
+        let unfinished = attempt.parts.entry(part.output).or_insert_with(|| Part::new(&target, name));
+        let temp = unfinished.place(|| target.is_dir()).to_owned();
         if attempt.noted.insert(part.output) {
             let mut leftovers = self.leftovers.lock().expect("no panic under this lock");
             leftovers.note(&temp).map_err(failed)?;
         }
-        let slot = attempt.parts.get_mut(&part.output).expect("made above");
-        let file = slot.create(part.inside.as_deref(), part.mode).map_err(failed)?;
+        let unfinished = attempt.parts.get_mut(&part.output).expect("made above");
+        let file = unfinished.create(part.inside.as_deref(), part.mode, self.habits).map_err(failed)?;
         Ok(SinkFile { file, target })
     }
 
@@ -117,11 +126,15 @@ impl Outputs {
     ///
     /// # Errors
     /// What the job is held with.
-    pub(crate) fn close(&self, part: &OutputPart, sink: SinkFile, bytes: u64) -> Result<(), Trouble> {
-        if self.sync {
+    pub(crate) fn close(&self, slot: &Slot, part: &OutputPart, sink: SinkFile, bytes: u64) -> Result<(), Trouble> {
+        if self.habits.sync {
             sink.file.sync_all().map_err(|error| self.words.output(&sink.target, errno(&error)))?;
         }
-        self.with_part(part, |slot| slot.bytes += bytes);
+        let mut attempt = slot.0.lock().expect("no panic under this lock");
+        // Abandoned meanwhile: whoever asked does not wait for it any more.
+        if let Some(unfinished) = attempt.parts.get_mut(&part.output) {
+            unfinished.bytes += bytes;
+        }
         Ok(())
     }
 
@@ -132,8 +145,9 @@ impl Outputs {
         attempt.abandoned = true;
         for part in std::mem::take(&mut attempt.parts).into_values() {
             self.held.fetch_sub(part.held(), Ordering::Relaxed);
-            if let Err(error) = part.remove() {
-                tracing::warn!(path = %part.temp.display(), %error, "a temporary file cannot be removed");
+            let Some(temp) = part.temp() else { continue };
+            if let Err(error) = remove_any(temp) {
+                tracing::warn!(path = %temp.display(), %error, "a temporary file cannot be removed");
             }
         }
         let noted = std::mem::take(&mut attempt.noted).len();
@@ -145,9 +159,9 @@ impl Outputs {
     }
 
     /// Writes a part out and corrects the sum of what is held.
-    pub(super) fn write_out(&self, part: &mut Part) -> io::Result<()> {
+    pub(super) fn write_out(&self, part: &mut Part, target_is_folder: bool) -> io::Result<()> {
         let before = part.held();
-        let result = part.write_out(self.sync);
+        let result = part.write_out(target_is_folder, self.habits);
         self.held.fetch_sub(before - part.held(), Ordering::Relaxed);
         result
     }
@@ -163,6 +177,14 @@ impl Outputs {
             return None;
         }
         let name = self.temp_name(part.attempt, part.output);
-        Some(work(attempt.parts.entry(part.output).or_insert_with(|| Part::new(Path::new(&part.target), &name))))
+        Some(work(attempt.parts.entry(part.output).or_insert_with(|| Part::new(Path::new(&part.target), name))))
     }
+}
+
+/// What the system takes away from the mode of a new file; asking the system call itself would change it for a moment.
+fn own_umask() -> io::Result<u32> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    // Kernels before 4.7 do not say: then each mode is set again.
+    Ok(line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o777))
 }

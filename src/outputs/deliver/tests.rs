@@ -44,9 +44,10 @@ impl Bench {
     }
 
     fn large(&self, part: &OutputPart, bytes: &[u8]) {
-        let mut sink = self.outputs.create(part).unwrap();
+        let slot = self.outputs.slot(part);
+        let mut sink = self.outputs.create(&slot, part).unwrap();
         self.outputs.write(&mut sink, bytes).unwrap();
-        self.outputs.close(part, sink, bytes.len() as u64).unwrap();
+        self.outputs.close(&slot, part, sink, bytes.len() as u64).unwrap();
     }
 }
 
@@ -74,6 +75,16 @@ fn a_large_output_is_whole_or_not_there() {
     bench.outputs.abandon(ID);
     assert_eq!(bench.names(), ["big"]);
     assert_eq!(std::fs::metadata(bench.path("big")).unwrap().len(), 100_000);
+}
+
+#[test]
+fn nothing_is_made_for_an_attempt_that_was_abandoned_meanwhile() {
+    let bench = Bench::new();
+    let part = bench.part(0, "big", None);
+    let slot = bench.outputs.slot(&part);
+    bench.outputs.abandon(ID);
+    assert_eq!(bench.outputs.create(&slot, &part).unwrap_err().code, 12);
+    assert!(bench.names().is_empty());
 }
 
 #[test]
