@@ -1,5 +1,7 @@
 //! Where the body of a message goes while it arrives.
 
+use std::path::PathBuf;
+
 use wq_core::io::{BodyOutcome, OutputPart, Sink, Trouble};
 
 use super::outbox::PIECE;
@@ -33,11 +35,19 @@ pub(crate) enum Body {
     Stream(Box<Stream>),
 }
 
+/// Which file a streamed body goes to.
+#[derive(Debug, Clone)]
+enum Place {
+    /// The temporary one of an output.
+    Temporary { part: OutputPart, slot: Slot },
+    /// The user's own, from this offset on, while the job runs.
+    Target { path: PathBuf, offset: u64, mode: u32 },
+}
+
 /// A body on its way to a file: at most one piece is being written, and one gathers meanwhile.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    part: OutputPart,
-    slot: Slot,
+    place: Place,
     piece: Vec<u8>,
     file: Option<SinkFile>,
     writing: bool,
@@ -54,17 +64,13 @@ impl Body {
             None | Some(Sink::Discard) => Body::Discard,
             Some(Sink::Text { max }) => Body::Text { max: max.min(TEXT_MAX), bytes: Vec::new() },
             Some(Sink::Output(part)) if shell.outputs.keeps(len) => Body::Keep { part, bytes: Vec::new() },
-            Some(Sink::Output(part)) => Body::Stream(Box::new(Stream {
-                slot: shell.outputs.slot(&part),
-                part,
-                piece: Vec::new(),
-                file: None,
-                writing: false,
-                trouble: None,
-                size: 0,
-                head: Vec::new(),
-                ended: false,
-            })),
+            Some(Sink::Output(part)) => {
+                let slot = shell.outputs.slot(&part);
+                Body::Stream(Box::new(Stream::new(Place::Temporary { part, slot })))
+            }
+            Some(Sink::Growth { target, offset, mode }) => {
+                Body::Stream(Box::new(Stream::new(Place::Target { path: target.into(), offset, mode })))
+            }
         }
     }
 
@@ -136,9 +142,26 @@ impl Body {
 }
 
 impl Stream {
+    fn new(place: Place) -> Stream {
+        Stream {
+            place,
+            piece: Vec::new(),
+            file: None,
+            writing: false,
+            trouble: None,
+            size: 0,
+            head: Vec::new(),
+            ended: false,
+        }
+    }
+
     fn take(&mut self, bytes: &[u8], shell: &Shell, link: wq_core::ids::LinkId) {
         self.size += bytes.len() as u64;
-        let wanted = self.part.peek.min(TEXT_MAX).saturating_sub(self.head.len());
+        let peek = match &self.place {
+            Place::Temporary { part, .. } => part.peek,
+            Place::Target { .. } => 0,
+        };
+        let wanted = peek.min(TEXT_MAX).saturating_sub(self.head.len());
         self.head.extend_from_slice(&bytes[..bytes.len().min(wanted)]);
         if self.trouble.is_some() {
             return;
@@ -156,19 +179,21 @@ impl Stream {
         }
         self.writing = true;
         let (piece, file) = (std::mem::take(&mut self.piece), self.file.take());
-        let (part, slot, outputs) = (self.part.clone(), self.slot.clone(), shell.outputs.clone());
-        let (last, size) = (self.ended, self.size);
+        let (place, outputs, last, size) = (self.place.clone(), shell.outputs.clone(), self.ended, self.size);
         shell.pool.give(move || {
             let write = || {
-                let mut file = match file {
-                    Some(file) => file,
-                    None => outputs.create(&slot, &part)?,
+                let mut file = match (file, &place) {
+                    (Some(file), _) => file,
+                    (None, Place::Temporary { part, slot }) => outputs.create(slot, part)?,
+                    (None, Place::Target { path, offset, mode }) => outputs.open_in_place(path, *offset, *mode)?,
                 };
                 outputs.write(&mut file, &piece)?;
                 if !last {
                     return Ok(Some(file));
                 }
-                outputs.close(&slot, &part, file, size)?;
+                if let Place::Temporary { part, slot } = &place {
+                    outputs.close(slot, part, file, size)?;
+                }
                 Ok(None)
             };
             Report::Written { link, outcome: write() }

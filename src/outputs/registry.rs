@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -106,12 +107,30 @@ impl Outputs {
         let unfinished = attempt.parts.entry(part.output).or_insert_with(|| Part::new(&target, name));
         let temp = unfinished.place(|| target.is_dir()).to_owned();
         if attempt.noted.insert(part.output) {
-            let mut leftovers = self.leftovers.lock().expect("no panic under this lock");
-            leftovers.note(&temp).map_err(failed)?;
+            // A state disk that is full is no reason to refuse the output: a crash would leave a file, no more.
+            if let Err(error) = self.leftovers.lock().expect("no panic under this lock").note(&temp) {
+                tracing::warn!(%error, "cannot note an unfinished output");
+            }
         }
         let unfinished = attempt.parts.get_mut(&part.output).expect("made above");
         let file = unfinished.create(part.inside.as_deref(), part.mode, self.habits).map_err(failed)?;
         Ok(SinkFile { file, target })
+    }
+
+    /// Opens a user's file in its place, made if it is not there, to write from `offset` on.
+    ///
+    /// # Errors
+    /// As for [`Outputs::create`].
+    pub(crate) fn open_in_place(&self, target: &Path, offset: u64, mode: u32) -> Result<SinkFile, Trouble> {
+        let open = || {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(mode);
+            let mut file = options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits()).open(target)?;
+            file.seek(io::SeekFrom::Start(offset))?;
+            Ok(file)
+        };
+        let file = open().map_err(|error: io::Error| self.words.output(target, errno(&error)))?;
+        Ok(SinkFile { file, target: target.to_owned() })
     }
 
     /// Appends to a temporary file.

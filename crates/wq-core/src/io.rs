@@ -271,6 +271,15 @@ pub enum Sink {
     },
     /// Into a temporary file beside the target.
     Output(OutputPart),
+    /// Into the target itself while the job runs (`stream_output`); the whole file follows at the end all the same.
+    Growth {
+        /// Absolute path.
+        target: String,
+        /// Where the bytes belong.
+        offset: u64,
+        /// Permission bits of a new file.
+        mode: u32,
+    },
 }
 
 /// A file (or part of a folder) that is on its way to its place.

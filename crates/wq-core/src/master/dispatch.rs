@@ -245,7 +245,8 @@ impl Master {
             .map(|output| Outfile {
                 cached: Bytes::from(output.cached.clone()),
                 sandbox: Bytes::from(output.sandbox.clone()),
-                flags: FileFlags::NONE,
+                // Foremen never send growth on (decision D39).
+                flags: if output.watched && !peer.foreman { FileFlags::WATCH } else { FileFlags::NONE },
             })
             .collect();
         let dirs: Vec<Bytes> = prepared.dirs.iter().map(|dir| Bytes::from(dir.clone())).collect();
@@ -472,28 +473,29 @@ impl Parcel {
 fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames, line: &CommandLine) -> Vec<Output> {
     use crate::run::Stream;
     let mut outputs = Vec::new();
-    let mut add = |sandbox: &str, target: &str, kind: OutputKind| {
+    let mut add = |sandbox: &str, target: &str, kind: OutputKind, watched: bool| {
         outputs.push(Output {
             cached: format!("a{id}-o{}", outputs.len()),
             sandbox: sandbox.to_owned(),
             target: target.to_owned(),
             kind,
+            watched,
             done: false,
             missing: false,
             size: 0,
         });
     };
     if let (StreamName::Own, Stream::File(target)) = (line.stdout, &files.stdout) {
-        add(&names.stdout, target, OutputKind::Stream);
+        add(&names.stdout, target, OutputKind::Stream, files.stream_stdout);
     }
     if let (StreamName::Own, Stream::File(target)) = (line.stderr, &files.stderr) {
-        add(&names.stderr, target, OutputKind::Stream);
+        add(&names.stderr, target, OutputKind::Stream, files.stream_stderr);
     }
     for (sandbox, target) in &files.outputs {
-        add(sandbox, target, OutputKind::Declared);
+        add(sandbox, target, OutputKind::Declared, false);
     }
     if files.everything {
-        add(&names.collected, &files.iwd, OutputKind::Everything);
+        add(&names.collected, &files.iwd, OutputKind::Everything, false);
     }
     outputs
 }

@@ -47,10 +47,10 @@ impl Master {
             FromWorker::File { name, len } => self.file_coming(now, link, &name, len),
             FromWorker::Dir { name } => self.dir_coming(now, link, &name),
             FromWorker::Missing { name, errno } => self.missing(now, link, &name, errno),
+            FromWorker::Update { task, path, offset, .. } => self.growth(link, task, &path, offset),
             FromWorker::ResourceTag(_)
             | FromWorker::Feature(_)
             | FromWorker::Tlq(_)
-            | FromWorker::Update { .. }
             | FromWorker::CacheUpdate { .. }
             | FromWorker::CacheInvalid { .. }
             | FromWorker::ThirdputComplete { .. } => {}

@@ -1,7 +1,7 @@
 //! From `available_results` to outputs in their places (decisions D24, D34-D40).
 
 use journal::{Ended, LostReason, Record};
-use wq_proto::{TaskResult, TaskStatus, ToWorker};
+use wq_proto::{TaskId, TaskResult, TaskStatus, ToWorker};
 
 use super::Master;
 use super::promises::Then;
@@ -218,6 +218,17 @@ impl Master {
         let target = output.target.clone();
         let mode = attempt.files.output_mode | 0o111 & (attempt.files.output_mode >> 2);
         self.effect(Effect::MakeDir(OutputPart { attempt: id, output: at, target, inside, mode, peek: 0 }));
+    }
+
+    /// Growth of a watched output: it goes to its place at once. What was not asked for is read and dropped.
+    pub(super) fn growth(&mut self, link: LinkId, task: TaskId, path: &[u8], offset: u64) {
+        let peer = self.peers.get(link).expect("the caller has it");
+        let Some(attempt) = peer.tasks.get(&task).and_then(|id| self.attempts.get(id)) else { return };
+        let watched = attempt.outputs.iter().find(|output| output.watched && output.sandbox.as_bytes() == path);
+        if let (Some(output), State::Running) = (watched, &attempt.state) {
+            let (target, mode) = (output.target.clone(), attempt.files.output_mode);
+            self.effect(Effect::Receive { link, sink: Sink::Growth { target, offset, mode } });
+        }
     }
 
     /// A `missing` line.

@@ -54,6 +54,8 @@ pub struct Output {
     pub target: String,
     /// What it is.
     pub kind: OutputKind,
+    /// The worker sends its growth while the job runs.
+    pub watched: bool,
     /// Has arrived.
     pub done: bool,
     /// Nothing of that name was there.

@@ -208,6 +208,8 @@ mod tests {
             environment: Vec::new(),
             mode: TransferMode::IfNeeded,
             stdin: None,
+            stream_stdout: false,
+            stream_stderr: false,
             stdout: Stream::File("/home/u/o".into()),
             stderr: Stream::File("/home/u/o".into()),
             inputs: Vec::new(),

@@ -98,6 +98,10 @@ pub struct JobFiles {
     pub stdout: Stream,
     /// stderr.
     pub stderr: Stream,
+    /// stdout grows in its place while the job runs.
+    pub stream_stdout: bool,
+    /// stderr does.
+    pub stream_stderr: bool,
     /// Inputs: path on this side as written, name in the sandbox, "content only".
     pub inputs: Vec<PlannedInput>,
     /// Declared outputs: path in the sandbox, absolute target.
@@ -168,6 +172,8 @@ impl JobFiles {
                 Stream::File(path) => Some(path),
                 Stream::Null => None,
             },
+            stream_stdout: flag("streamout") == Some(true),
+            stream_stderr: flag("streamerr") == Some(true),
             stdout: stream("out", "transferout"),
             stderr: stream("err", "transfererr"),
             output_mode: 0o666 & !(umask as u32),

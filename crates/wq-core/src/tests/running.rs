@@ -488,3 +488,22 @@ fn an_executable_stays_while_a_submission_that_names_it_is_being_written() {
     b.end(w, task, 0);
     assert_eq!(drops(&b), 1, "nobody names it any more");
 }
+
+#[test]
+fn a_streamed_output_grows_in_its_place() {
+    use crate::io::Sink;
+    let mut b = Bench::new();
+    let w = b.worker(1);
+    b.submit(&[("StreamOut", "true")], 1);
+    let task = b.tasks(w)[0];
+    let update =
+        |path: &'static [u8]| FromWorker::Update { task, path: bytes::Bytes::from_static(path), offset: 7, len: 3 };
+    b.say(w, update(b"other"));
+    b.say(w, update(b"log"));
+    let grown: Vec<&Sink> =
+        b.seen.iter().filter_map(|e| if let Effect::Receive { sink, .. } = e { Some(sink) } else { None }).collect();
+    assert_eq!(grown, [&Sink::Growth { target: "/home/a/o".into(), offset: 7, mode: 0o644 }]);
+    b.input(Input::BodyDone { link: w, outcome: BodyOutcome::Stored { size: 3, head: Vec::new() } });
+    b.end(w, task, 0);
+    assert_eq!(b.status(FIRST), None);
+}
