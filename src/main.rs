@@ -1,5 +1,6 @@
 //! `alien_work_queue`, the master.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 
 use alien_workqueue::options::{Settings, Surroundings};
@@ -8,7 +9,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     match run() {
-        Ok(code) => code.into(),
+        Ok(never) => match never {},
         Err(error) => {
             eprintln!("alien_work_queue: {error:#}");
             ExitCode::FAILURE
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> anyhow::Result<u8> {
+fn run() -> anyhow::Result<Infallible> {
     let options = Settings::parse().with_file()?.resolve(&Surroundings::current()).context("options")?;
     alien_workqueue::run(&options)
 }

@@ -3,6 +3,7 @@
 //! Options, then what can be checked without touching anything, then the locks, then the socket of the clients, whose
 //! requests wait until replay is over, then the worker port, replay, and service.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -36,11 +37,12 @@ use crate::{control, limits, logging, recovery, stop};
 /// Largest password file that is read, bytes.
 const PASSWORD_MAX: u64 = 64 << 10;
 
-/// Runs the master until it ends; the exit code.
+/// Runs the master until it ends, and with it the process: 0 in good order, 130 or 143 after a second signal, 1 if a
+/// stop took too long.
 ///
 /// # Errors
 /// What keeps it from serving, as sentences for the operator.
-pub fn run(options: &Options) -> anyhow::Result<u8> {
+pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     logging::start(&options.log_level, options.log_format)?;
     let password = options.password_file.as_deref().map(read_password).transpose()?;
     let listening = links::addresses(&options.bind, password.is_some(), options.insecure)?;
@@ -88,17 +90,11 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         }
         stop::wait(Rc::clone(&shell)).await.context("cannot hear signals")
     })?;
-    if end == stop::End::InOrder {
-        // What is queued for journal and event logs is written before the locks go.
-        shell.finish();
-        tracing::info!("alien_work_queue ends");
-    } else {
-        // A disk that hangs must not keep the process: no destructor may wait for it.
-        std::process::exit(end.code().into());
+    match end {
+        // The locks go with the process, after the last write.
+        stop::End::InOrder => stop::leave(&runtime, &shell),
+        stop::End::AtOnce(_) | stop::End::TooLate => std::process::exit(end.code().into()),
     }
-    drop(local);
-    drop(work_dir);
-    Ok(end.code())
 }
 
 /// Replays the journal and puts everything together.

@@ -13,7 +13,10 @@ use wq_core::Input;
 use crate::driver::Shell;
 
 /// How long a stop may last before the process ends anyway.
-pub(crate) const STOP_MAX: Duration = Duration::from_secs(9);
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(7);
+
+/// How long the last writes may last after that.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// Why the master ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,24 @@ pub(crate) async fn wait(shell: Rc<Shell>) -> std::io::Result<End> {
         deadline = Some(tokio::time::Instant::now() + STOP_MAX);
         shell.input(Input::Stop);
     }
+}
+
+/// Ends the process in good order: what is queued for journal, event logs and the spool is written.
+///
+/// A disk or file server that hangs does not keep the process: after a while it ends anyway, with code 1.
+pub(crate) fn leave(runtime: &tokio::runtime::Runtime, shell: &Shell) -> ! {
+    let guard = std::thread::Builder::new().name("last-writes".into()).spawn(|| {
+        std::thread::sleep(FLUSH_MAX);
+        tracing::error!("the last writes took too long");
+        std::process::exit(End::TooLate.code().into());
+    });
+    if let Err(error) = guard {
+        tracing::warn!(%error, "nobody watches over the last writes");
+    }
+    runtime.block_on(shell.pool.wait(|| ()));
+    shell.finish();
+    tracing::info!("alien_work_queue ends");
+    std::process::exit(End::InOrder.code().into());
 }
 
 #[cfg(test)]

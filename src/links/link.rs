@@ -39,7 +39,10 @@ const SLICES_MAX: usize = 16;
 /// Without any movement in a transfer for so long the link is given up (decision D47), seconds.
 const STALLED_S: u32 = 150;
 
-/// The same behind a foreman, which may be busy with its own workers.
+/// A peer that we hang up on has so long to read its last lines, seconds.
+const CLOSING_S: u32 = 10;
+
+/// As `STALLED_S` for a foreman, which may be busy with its own workers.
 const STALLED_FOREMAN_S: u32 = 3600;
 
 /// A link.
@@ -404,7 +407,11 @@ impl Link {
 
     /// A transfer is under way and nothing has moved for too long.
     pub(crate) fn is_stalled(&self, tick_s: u32) -> bool {
-        let limit = if self.foreman.get() { STALLED_FOREMAN_S } else { STALLED_S };
+        let limit = match (self.closing.get(), self.foreman.get()) {
+            (true, _) => CLOSING_S,
+            (false, true) => STALLED_FOREMAN_S,
+            (false, false) => STALLED_S,
+        };
         let busy = self.out.borrow().is_some() || self.reading.borrow().codec.in_body();
         busy && tick_s.saturating_sub(self.moved_s.get()) > limit
     }
