@@ -1,6 +1,6 @@
 //! A job's ad, made as it is asked for: what the submitter sent, what the queue knows, what was edited.
 //!
-//! Look-up order: edits, then what the queue knows ([`DERIVED`]), then the submitted ad. Nothing is kept.
+//! Look-up order: edits, then what the queue knows (`DERIVED`), then the submitted ad. Nothing is kept.
 
 use std::borrow::Cow;
 

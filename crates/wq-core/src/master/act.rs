@@ -184,6 +184,13 @@ impl Master {
         }
         let released = Released { job: id, at_s: now.seconds(), reason: userlog::one_line(reason) };
         let no = self.record(Record::Released(released.clone()));
+        // The log hears of the hold when the run is over; a release does not overtake it.
+        if let Some(attempt) = self.table.get(slot).story().attempt.and_then(|id| self.attempts.get_mut(&id))
+            && attempt.state == State::Killing(Verdict::Hold)
+        {
+            attempt.state = State::Killing(Verdict::Nothing);
+            self.log_held(now, no, slot);
+        }
         self.apply_released(slot, &released.reason, released.at_s);
         self.when_stored(no, Then::Released(id));
         JobOutcome::Success

@@ -229,14 +229,15 @@ impl Master {
                 self.drop_attempt(id);
                 self.apply_stopped(slot, now.seconds());
                 self.log_held(now, no, slot);
-                // Released meanwhile? Then it was waiting for this moment.
-                if self.table.get(slot).status() == Status::Idle {
-                    self.make_ready(slot);
-                }
             }
             Verdict::Requeue(reason, text) => self.lose(now, id, reason, false, &text),
             Verdict::Nothing => {
                 self.drop_attempt(id);
+                self.apply_stopped(slot, now.seconds());
+                // Released before its old run was over: it waited for this moment.
+                if self.table.get(slot).status() == Status::Idle {
+                    self.make_ready(slot);
+                }
             }
         }
     }

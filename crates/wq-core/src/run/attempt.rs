@@ -39,7 +39,7 @@ pub enum Verdict {
     Hold,
     /// The job goes back to the queue for this reason.
     Requeue(LostReason, String),
-    /// The job has gone back already; nothing is left to be said.
+    /// Its story has gone on already; if it waits, it waits only for this.
     Nothing,
 }
 

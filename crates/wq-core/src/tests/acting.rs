@@ -103,6 +103,7 @@ fn a_job_held_and_released_before_its_worker_confirms_runs_again_afterwards() {
     assert_eq!(b.status(FIRST).as_deref(), Some("1"), "the old run is not confirmed dead yet");
     b.say(w, FromWorker::Alive);
     assert_eq!(b.status(FIRST).as_deref(), Some("2"));
+    assert_eq!(b.event_numbers(FIRST), [0, 1, 4, 12, 13, 1]);
 }
 
 #[test]
