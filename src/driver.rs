@@ -51,6 +51,7 @@ pub(crate) struct Shell {
     pub(crate) blobs: Blobs,
     preparer: Arc<Preparer>,
     writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
+    turn: Rc<Notify>,
     timer: Notify,
     armed: Cell<Option<Timestamp>>,
     buffer: RefCell<BytesMut>,
@@ -80,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     /// Looks up what attempts need.
     pub(crate) preparer: Preparer,
+    /// Told by pool and journal thread when a turn has brought something for them.
+    pub(crate) turn: Rc<Notify>,
     /// The thread of the journal.
     pub(crate) records: RecordKeeper,
     /// The thread of the event logs.
@@ -101,6 +104,7 @@ impl Shell {
             blobs: parts.blobs,
             preparer: Arc::new(parts.preparer),
             writers: RefCell::new(Some((parts.records, parts.logs))),
+            turn: parts.turn,
             timer: Notify::new(),
             armed: Cell::new(None),
             buffer: RefCell::default(),
@@ -230,6 +234,18 @@ impl Shell {
             }
             // Links get their turn between two rounds.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Hands the work of each turn of the event loop to the threads, for ever.
+    ///
+    /// This task is woken by the first piece and runs behind everybody who is ready by then: what a hundred workers say
+    /// at once becomes one write and one sync of the journal.
+    pub(crate) async fn end_turns(self: Rc<Shell>) {
+        loop {
+            self.turn.notified().await;
+            self.with_writers(|(records, _)| records.flush());
+            self.pool.flush();
         }
     }
 

@@ -8,11 +8,14 @@
 //! (measured: four threads that create files in one folder burn four times the CPU of one). The others come to help,
 //! one after another, when those that work have got stuck, as they do on a slow file server.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
@@ -25,9 +28,11 @@ const STUCK_AFTER: Duration = Duration::from_millis(2);
 type Work = Box<dyn FnOnce() + Send>;
 
 /// The threads.
-#[derive(Debug)]
 pub(crate) struct Pool<R> {
     queue: Arc<Queue>,
+    /// What this turn of the event loop has brought; handed over at its end, with one wake-up.
+    gathered: RefCell<Vec<Work>>,
+    turn: Rc<Notify>,
     results: UnboundedSender<R>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -51,18 +56,18 @@ struct State {
     over: bool,
 }
 
-impl std::fmt::Debug for Queue {
+impl<R> std::fmt::Debug for Pool<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("waiting", &self.lock().waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Pool").field("waiting", &self.queue.lock().waiting.len()).finish_non_exhaustive()
     }
 }
 
 impl<R: Send + 'static> Pool<R> {
-    /// Starts the threads; results of [`Pool::give`] go to `results`.
+    /// Starts the threads; results of [`Pool::give`] go to `results`. Whoever hears `turn` calls [`Pool::flush`].
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub(crate) fn start(results: UnboundedSender<R>) -> std::io::Result<Pool<R>> {
+    pub(crate) fn start(results: UnboundedSender<R>, turn: Rc<Notify>) -> std::io::Result<Pool<R>> {
         let queue = Arc::new(Queue::default());
         let threads = (0..THREADS)
             .map(|number| {
@@ -71,32 +76,52 @@ impl<R: Send + 'static> Pool<R> {
                 builder.spawn(move || if number == 0 { queue.serve() } else { queue.help(number) })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Pool { queue, results, threads })
+        Ok(Pool { queue, gathered: RefCell::default(), turn, results, threads })
     }
 
     /// Has `work` done; its result comes through the channel.
     pub(crate) fn give(&self, work: impl FnOnce() -> R + Send + 'static) {
         let results = self.results.clone();
         // Nobody waits for results any more only when the process ends.
-        self.queue.put(Box::new(move || drop(results.send(work()))));
+        self.put(Box::new(move || drop(results.send(work()))));
     }
 
     /// Has `work` done without a word.
     pub(crate) fn let_do(&self, work: impl FnOnce() + Send + 'static) {
-        self.queue.put(Box::new(work));
+        self.put(Box::new(work));
     }
 
     /// Has `work` done and waits for its result.
     pub(crate) async fn wait<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (tell, told) = oneshot::channel();
-        self.queue.put(Box::new(move || drop(tell.send(work()))));
+        self.put(Box::new(move || drop(tell.send(work()))));
+        self.flush();
         told.await.expect("the threads carry out everything they were given")
+    }
+}
+
+impl<R> Pool<R> {
+    /// Hands over what was gathered.
+    pub(crate) fn flush(&self) {
+        let gathered = self.gathered.take();
+        if !gathered.is_empty() {
+            self.queue.put(gathered);
+        }
+    }
+
+    fn put(&self, work: Work) {
+        let mut gathered = self.gathered.borrow_mut();
+        if gathered.is_empty() {
+            self.turn.notify_one();
+        }
+        gathered.push(work);
     }
 }
 
 impl<R> Drop for Pool<R> {
     /// Waits until everything that was given is done.
     fn drop(&mut self) {
+        self.flush();
         self.queue.lock().over = true;
         self.queue.work.notify_all();
         self.queue.backlog.notify_all();
@@ -112,9 +137,9 @@ impl Queue {
         self.state.lock().expect("no work runs under this lock")
     }
 
-    fn put(&self, work: Work) {
+    fn put(&self, work: Vec<Work>) {
         let mut state = self.lock();
-        state.waiting.push_back(work);
+        state.waiting.extend(work);
         let idle = state.busy[0].is_none();
         let needs_watch = !state.watched && (!idle || state.waiting.len() > 1);
         drop(state);
@@ -184,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn results_come_back_and_an_end_waits_for_all_work() {
         let (results, mut got) = tokio::sync::mpsc::unbounded_channel();
-        let pool = Pool::start(results).unwrap();
+        let pool = Pool::start(results, Rc::default()).unwrap();
         for number in 0..1000u32 {
             pool.give(move || number);
         }
@@ -198,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn stuck_work_does_not_stop_the_rest() {
         let (results, _got) = tokio::sync::mpsc::unbounded_channel::<()>();
-        let pool = Pool::start(results).unwrap();
+        let pool = Pool::start(results, Rc::default()).unwrap();
         let releases: Vec<mpsc::Sender<()>> = (0..THREADS - 1)
             .map(|_| {
                 let (release, wait) = mpsc::channel();

@@ -4,19 +4,22 @@
 //! arrives meanwhile shares the next batch (decision D51). After the first failure nothing more is written: whether a
 //! failed sync left anything on disk cannot be known.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use journal::{Batch, Record, Storage, Writer};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use wq_core::Input;
 use wq_core::ids::RecordNo;
 
 use crate::report::Report;
 
-/// Most records of one batch; keeps the wait of the first bounded.
-const BATCH_MAX: usize = 4096;
+/// Most turns in one batch; keeps the wait of the first bounded.
+const BATCH_MAX: usize = 64;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -35,7 +38,10 @@ enum Order {
 /// The thread's other end.
 #[derive(Debug)]
 pub(crate) struct RecordKeeper {
-    orders: Option<Sender<Order>>,
+    orders: Option<Sender<Vec<Order>>>,
+    /// What this turn of the event loop has brought; handed over at its end, so that one write and one sync serve it.
+    gathered: RefCell<Vec<Order>>,
+    turn: Rc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,12 +54,13 @@ impl RecordKeeper {
         writer: Writer,
         storage: S,
         results: UnboundedSender<Report>,
+        turn: Rc<Notify>,
     ) -> std::io::Result<RecordKeeper> {
         let (orders, queue) = channel();
         let mut keeper =
             Keeper { writer, storage, numbers: Numbers::default(), results, failed: false, unsynced: None };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.serve(&queue))?;
-        Ok(RecordKeeper { orders: Some(orders), thread: Some(thread) })
+        Ok(RecordKeeper { orders: Some(orders), gathered: RefCell::default(), turn, thread: Some(thread) })
     }
 
     /// Appends a record of the core; with `promise` it is reported when it is on disk.
@@ -71,15 +78,28 @@ impl RecordKeeper {
         self.put(Order::Sync(upto));
     }
 
+    /// Hands over what was gathered.
+    pub(crate) fn flush(&self) {
+        let gathered = self.gathered.take();
+        if !gathered.is_empty() {
+            let orders = self.orders.as_ref().expect("lives until the drop");
+            orders.send(gathered).expect("the thread ends only after this sender");
+        }
+    }
+
     fn put(&self, order: Order) {
-        let orders = self.orders.as_ref().expect("lives until the drop");
-        orders.send(order).expect("the thread ends only after this sender");
+        let mut gathered = self.gathered.borrow_mut();
+        if gathered.is_empty() {
+            self.turn.notify_one();
+        }
+        gathered.push(order);
     }
 }
 
 impl Drop for RecordKeeper {
     /// Waits until everything is written and synced.
     fn drop(&mut self) {
+        self.flush();
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has said so in the log.
@@ -99,9 +119,9 @@ struct Keeper<S> {
 }
 
 impl<S: Storage> Keeper<S> {
-    fn serve(&mut self, queue: &Receiver<Order>) {
+    fn serve(&mut self, queue: &Receiver<Vec<Order>>) {
         while let Ok(first) = queue.recv() {
-            let orders = std::iter::once(first).chain(queue.try_iter().take(BATCH_MAX - 1)).collect();
+            let orders = std::iter::once(first).chain(queue.try_iter().take(BATCH_MAX)).flatten().collect();
             if self.failed {
                 continue;
             }
@@ -250,7 +270,8 @@ mod tests {
     fn everything_is_there_after_the_end_and_promises_are_reported() {
         let dir = tempfile::tempdir().unwrap();
         let (results, got) = unbounded_channel();
-        let keeper = RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(dir.path()), results).unwrap();
+        let keeper =
+            RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(dir.path()), results, Rc::default()).unwrap();
         keeper.keep(RecordNo(1), note(1), false);
         keeper.keep(RecordNo(2), promise(2), true);
         keeper.keep(RecordNo(3), note(3), false);
@@ -267,7 +288,8 @@ mod tests {
     fn notes_come_to_disk_on_demand() {
         let dir = tempfile::tempdir().unwrap();
         let (results, got) = unbounded_channel();
-        let keeper = RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(dir.path()), results).unwrap();
+        let keeper =
+            RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(dir.path()), results, Rc::default()).unwrap();
         keeper.keep(RecordNo(1), note(1), false);
         keeper.sync(RecordNo(1));
         keeper.sync(RecordNo(1));
@@ -337,7 +359,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (results, got) = unbounded_channel();
             let storage = Failing { inside: FileStorage::new(dir.path()), sync_fails };
-            let keeper = RecordKeeper::start(Writer::create([1; 16]), storage, results).unwrap();
+            let keeper = RecordKeeper::start(Writer::create([1; 16]), storage, results, Rc::default()).unwrap();
             for no in 1..5 {
                 keeper.keep(RecordNo(no), promise(1), true);
             }

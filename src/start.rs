@@ -13,6 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use nix::unistd::{Gid, Group, geteuid, getuid};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use wq_core::io::BlobIn;
 use wq_core::{Config, Master};
@@ -84,6 +85,7 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         tokio::task::spawn_local(Rc::clone(&shell).take_reports(reports));
         shell.start();
         tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+        tokio::task::spawn_local(Rc::clone(&shell).end_turns());
         tokio::task::spawn_local(Rc::clone(&shell).watch());
         for address in &addresses {
             println!("alien_work_queue: listening on {address}");
@@ -125,6 +127,7 @@ fn build(
     tracing::info!(records = recovered.records, next = recovered.journal.next_seq, "the journal is read");
 
     let (results, reports) = unbounded_channel();
+    let turn = Rc::new(Notify::new());
     let words = Words::new(&site.host);
     let spool = state_dir.spool();
     let outputs = Outputs::new(words.clone(), random_name(), &spool.join("unfinished"), options.outputs_fsync)
@@ -135,11 +138,13 @@ fn build(
         clock,
         links,
         callers: Callers::new(site, uid, options.group.clone(), options.superusers.clone()),
-        pool: Pool::start(results.clone()).context("cannot start threads")?,
+        pool: Pool::start(results.clone(), Rc::clone(&turn)).context("cannot start threads")?,
         outputs: Arc::new(outputs),
         blobs: Blobs::new(store),
         preparer: Preparer::new(words),
-        records: RecordKeeper::start(writer, storage, results.clone()).context("cannot start a thread")?,
+        turn: Rc::clone(&turn),
+        records: RecordKeeper::start(writer, storage, results.clone(), Rc::clone(&turn))
+            .context("cannot start a thread")?,
         logs: EventLogs::start(results).context("cannot start a thread")?,
     });
     Ok((shell, reports))

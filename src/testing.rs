@@ -10,6 +10,7 @@ use control_proto::{Reply, Request, read_head};
 use journal::Writer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use wq_core::{Config, Master};
 use wq_proto::Password;
@@ -54,6 +55,7 @@ impl Bench {
         std::fs::create_dir(&spool).unwrap();
         std::fs::create_dir(&journal).unwrap();
         let (results, reports) = unbounded_channel();
+        let turn = Rc::new(Notify::new());
         let uid = nix::unistd::geteuid().as_raw();
         let words = Words::new("submit.example.org");
         let outputs = Outputs::new(words.clone(), "test".into(), &spool.join("unfinished"), false).unwrap();
@@ -62,11 +64,18 @@ impl Bench {
             clock: Clock::new(&Past::default(), Reading::now().unwrap()),
             links: Links::new(100, STRANGERS_MAX),
             callers: Callers::new(SiteFacts::default(), uid, None, vec![]),
-            pool: Pool::start(results.clone()).unwrap(),
+            pool: Pool::start(results.clone(), Rc::clone(&turn)).unwrap(),
             outputs: Arc::new(outputs),
             blobs: Blobs::new(Arc::new(Store::open(&spool, uid).unwrap())),
             preparer: Preparer::new(words),
-            records: RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(&journal), results.clone()).unwrap(),
+            turn: Rc::clone(&turn),
+            records: RecordKeeper::start(
+                Writer::create([1; 16]),
+                FileStorage::new(&journal),
+                results.clone(),
+                Rc::clone(&turn),
+            )
+            .unwrap(),
             logs: EventLogs::start(results).unwrap(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,6 +88,7 @@ impl Bench {
         tokio::task::spawn_local(Rc::clone(&shell).take_reports(reports));
         shell.start();
         tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+        tokio::task::spawn_local(Rc::clone(&shell).end_turns());
         Bench { dir, shell, address, socket }
     }
 
