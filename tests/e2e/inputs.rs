@@ -1,0 +1,109 @@
+//! What a job finds in its sandbox: standard input, files, directories.
+
+use testkit::{ForemanOptions, Site, WorkerOptions};
+
+use crate::support::{run, site_with_cores};
+
+/// Prints every file below the sandbox but its own, with its content, and every empty directory.
+const SHOW: &str = "#!/bin/sh\n\
+    find . -type f ! -name agent.sh ! -name log ! -name err ! -name '.awq-*' ! -path './cctools*' | sort | \
+    while read -r f; do echo \"$f: $(cat \"$f\")\"; done\nfind . -type d -empty ! -path './cctools*' | sort\n";
+
+fn tree(site: &Site) {
+    site.write_script("show.sh", SHOW);
+    site.write("plain", "1");
+    site.write("with blank", "2");
+    site.write("d/inner", "3");
+    site.write("d/deep/er", "4");
+    std::fs::create_dir_all(site.home().join("d/void")).unwrap();
+}
+
+#[test]
+fn standard_input_is_a_file_of_the_submitter() {
+    let (site, _worker) = site_with_cores(1);
+    site.write("words", "some words\n");
+    run(&site, "executable = /bin/cat\ninput = words\noutput = out\nqueue\n");
+    assert_eq!(site.read("out"), "some words\n");
+}
+
+#[test]
+fn without_input_a_job_reads_nothing() {
+    let (site, _worker) = site_with_cores(1);
+    run(&site, "executable = /bin/cat\noutput = out\nqueue\n");
+    assert_eq!(site.read("out"), "");
+}
+
+fn directories_arrive(site: &Site) {
+    tree(site);
+    let text = "executable = show.sh\nshould_transfer_files = YES\nwhen_to_transfer_output = ON_EXIT\n\
+                transfer_output_files = \"\"\noutput = out.$(Process)\n\
+                transfer_input_files = plain, with blank, d\nqueue\n\
+                transfer_input_files = d/ ,\nqueue\n";
+    run(site, text);
+    assert_eq!(
+        site.read("out.0"),
+        "./d/deep/er: 4\n./d/inner: 3\n./plain: 1\n./with blank: 2\n./d/void\n",
+        "a directory comes as itself"
+    );
+    assert_eq!(site.read("out.1"), "./deep/er: 4\n./inner: 3\n./void\n", "with a slash only what is in it");
+}
+
+#[test]
+fn files_and_directories_arrive() {
+    let (site, _worker) = site_with_cores(2);
+    directories_arrive(&site);
+}
+
+#[test]
+fn files_and_directories_arrive_through_a_foreman() {
+    let site = Site::start();
+    let foreman = site.foreman(ForemanOptions::default());
+    let _worker = site.worker(WorkerOptions::default().behind(&foreman));
+    directories_arrive(&site);
+}
+
+#[test]
+fn paths_are_relative_to_initialdir() {
+    let (site, _worker) = site_with_cores(1);
+    site.write("sub/data", "from sub");
+    site.write("sub/in", "read\n");
+    site.write_script("sub/job.sh", "#!/bin/sh\ncat data -\necho no >&2\n");
+    let text = "initialdir = sub\nexecutable = sub/job.sh\ninput = in\ntransfer_input_files = data\n\
+                output = out\nerror = err\nlog = log\nqueue\n";
+    site.submit(text);
+    crate::support::wait_for_event(&site, "sub/log", crate::support::TERMINATED, 1);
+    assert_eq!(site.read("sub/out"), "from subread\n");
+    assert_eq!(site.read("sub/err"), "no\n");
+}
+
+#[test]
+fn an_input_is_read_when_the_job_starts() {
+    let site = Site::start();
+    site.write("data", "old\n");
+    site.submit(
+        "executable = /bin/cat\narguments = data\ntransfer_input_files = data\noutput = out\nlog = log\nqueue\n",
+    );
+    site.write("data", "new\n");
+    let _worker = site.worker(WorkerOptions::default());
+    crate::support::wait_for_event(&site, "log", crate::support::TERMINATED, 1);
+    assert_eq!(site.read("out"), "new\n");
+}
+
+#[test]
+fn twenty_megabytes_go_and_come_back_unchanged() {
+    let (site, _worker) = site_with_cores(1);
+    // Not compressible by accident, and different at every place.
+    let bytes: Vec<u8> = (0..20_u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    assert_eq!(bytes.len(), 20 << 20);
+    site.write("large", &bytes);
+    site.write_script("copy.sh", "#!/bin/sh\nmd5sum < large\ncp large back\ncat large >&2\n");
+    let text = "executable = copy.sh\ntransfer_input_files = large\ntransfer_output_files = back\n\
+                should_transfer_files = YES\nwhen_to_transfer_output = ON_EXIT\noutput = sum\nerror = too\nqueue\n";
+    run(&site, text);
+    let mut md5 = std::process::Command::new("md5sum");
+    let wanted = testkit::run_command(&mut md5, &bytes, crate::support::SOON).ok().stdout;
+    assert_eq!(site.read("sum"), wanted);
+    for file in ["back", "too"] {
+        assert!(std::fs::read(site.home().join(file)).unwrap() == bytes, "{file}");
+    }
+}
