@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use dashmap::DashMap;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use wq_core::ids::AttemptId;
 use wq_core::io::{OutputPart, Trouble};
 
@@ -123,9 +124,10 @@ impl Outputs {
     /// As for [`Outputs::create`].
     pub(crate) fn open_in_place(&self, target: &Path, offset: u64, mode: u32) -> Result<SinkFile, Trouble> {
         let open = || {
+            // A FIFO without a reader must not stop the thread.
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(mode);
-            let mut file = options.custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits()).open(target)?;
+            let mut file = options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(target)?;
             file.seek(io::SeekFrom::Start(offset))?;
             Ok(file)
         };
