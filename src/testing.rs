@@ -27,6 +27,9 @@ use crate::pool::Pool;
 use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 
+/// Most links of a bench.
+pub(crate) const LINKS_MAX: usize = 20;
+
 /// Most strangers of a bench.
 pub(crate) const STRANGERS_MAX: usize = 3;
 
@@ -62,7 +65,7 @@ impl Bench {
         let shell = Shell::new(Parts {
             core: Master::new(Config::default()),
             clock: Clock::new(&Past::default(), Reading::now().unwrap()),
-            links: Links::new(100, STRANGERS_MAX),
+            links: Links::new(LINKS_MAX, STRANGERS_MAX),
             callers: Callers::new(SiteFacts::default(), uid, None, vec![]),
             pool: Pool::start(results.clone(), Rc::clone(&turn)).unwrap(),
             outputs: Arc::new(outputs),

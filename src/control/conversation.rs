@@ -23,7 +23,7 @@ use super::intake::{Gathered, Intake, malformed};
 use crate::driver::Shell;
 
 /// Conversations at once; the others wait in the backlog. Descriptors for them are part of the reserve.
-const CONVERSATIONS_MAX: usize = 256;
+const CONVERSATIONS_MAX: usize = 128;
 
 /// How long a client may be silent in the middle of its request, and how long it may leave our answer unread.
 const PATIENCE: Duration = Duration::from_secs(60);

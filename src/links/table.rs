@@ -93,7 +93,8 @@ impl Links {
         if link.is_stranger() {
             self.strangers.borrow_mut().left();
         }
-        self.room.notify_one();
+        // Each listening address waits on its own.
+        self.room.notify_waiters();
     }
 
     /// The link of this number, if it is still the same.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::strangers::DEADLINE;
-use crate::testing::{Bench, STRANGERS_MAX, read_until, with_bench};
+use crate::testing::{Bench, LINKS_MAX, STRANGERS_MAX, read_until, with_bench};
 
 const GREETING: &[u8] = b"workqueue 9 host Linux x86_64 7.4.16\ninfo worker-id worker-1\nalive\n\
     resource workers 1 1 1\nresource disk 100000 100000 100000\nresource memory 4096 4096 4096\n\
@@ -78,6 +78,25 @@ fn silent_strangers_have_to_go() {
             assert!(is_closed(&mut stranger).await);
         }
         assert_eq!(bench.shell.links.count(), 1, "who has introduced itself stays");
+    });
+}
+
+#[test]
+fn at_the_limit_others_wait_until_somebody_goes() {
+    with_bench(None, |bench| async move {
+        let mut inside = Vec::new();
+        for _ in 0..LINKS_MAX {
+            let mut worker = bench.connect().await;
+            worker.write_all(b"name\n").await.unwrap();
+            read_until(&mut worker, b"\n").await;
+            inside.push(worker);
+        }
+        let mut late = bench.connect().await;
+        late.write_all(b"name\n").await.unwrap();
+        assert_eq!(bench.ask(&Request::Ping, &[]).await, Reply::Pong, "clients are served all the same");
+        assert_eq!(bench.shell.links.count(), LINKS_MAX);
+        drop(inside.pop());
+        read_until(&mut late, b"\n").await;
     });
 }
 
