@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use testkit::{ForemanOptions, Site, WorkerOptions};
 
 use crate::support::{
-    ABORTED, EVICTED, EXECUTING, Gate, HELD, RELEASED, SOON, SUBMITTED, TERMINATED, attributes, runs, site_with_cores,
-    started, story, wait_for_event,
+    ABORTED, EVICTED, EXECUTING, Gate, HELD, RELEASED, SOON, SUBMITTED, TERMINATED, attributes, events, runs,
+    site_with_cores, started, story, wait_for_event,
 };
 
 /// A job older than 3 s is reported gone in this time (a worker keeps younger ones until then).
@@ -61,6 +61,38 @@ fn a_running_job_behind_a_foreman_is_removed() {
     site.condor("condor_rm", &["1"], "").ok();
     wait_for_event(&site, "log", ABORTED, 1);
     site.wait_until(SOON, "end of the job's process", || !runs(pid));
+    assert_eq!(site.statuses(1), []);
+}
+
+/// A worker kills the process group of a task, and makes that group too late for a task that is fast.
+#[test]
+fn every_task_leads_a_process_group() {
+    let (site, _worker) = site_with_cores(8);
+    // The parent of the job is the shell that the worker has started.
+    site.write_script("group.sh", "#!/bin/sh\nread -r _ _ _ parent group _ < /proc/$$/stat\n[ $parent = $group ]\n");
+    site.submit("executable = group.sh\nlog = log\nqueue 80\n");
+    wait_for_event(&site, "log", TERMINATED, 80);
+    let all = events(&site, "log");
+    let alone = all.iter().filter(|event| event.text.contains("(1) Normal termination (return value 0)")).count();
+    assert_eq!(alone, 80);
+}
+
+#[test]
+fn many_running_jobs_are_removed_at_once() {
+    let (site, _worker) = site_with_cores(4);
+    let gate = Gate::closed(&site);
+    let script = gate.script(&site);
+    site.submit(&format!("executable = {}\narguments = $(Process)\nlog = log\nqueue 10\n", script.display()));
+    let pids: Vec<u32> = (0..4).map(|proc| started(&site, &proc.to_string())).collect();
+    let answer = site.condor("condor_rm", &["-constraint", "JobStatus == 2"], "").ok();
+    assert_eq!(answer.stdout, "All jobs matching constraint (JobStatus == 2) have been marked for removal\n");
+    wait_for_event(&site, "log", ABORTED, 4);
+    site.wait_until(SOON, "end of four processes", || !pids.iter().any(|pid| runs(*pid)));
+    // The next four have their places.
+    started(&site, "7");
+    let answer = site.condor("condor_rm", &["-all"], "").ok();
+    assert_eq!(answer.stdout, "All jobs have been marked for removal\n");
+    wait_for_event(&site, "log", ABORTED, 10);
     assert_eq!(site.statuses(1), []);
 }
 

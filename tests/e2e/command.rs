@@ -59,14 +59,15 @@ fn the_environment_arrives_in_either_syntax() {
 fn getenv_takes_the_submitters_environment_and_environment_wins() {
     let (site, _worker) = site_with_cores(1);
     site.write_script("env.sh", "#!/bin/sh\necho $FROM_USER $BOTH $OTHER\n");
-    for (file, getenv, wanted) in [("all", "true", "user job other\n"), ("some", "FROM_*", "user job\n")] {
+    let cases = [("all", "true", "user job other\n"), ("some", "FROM_*", "user job\n")];
+    for (ends, (file, getenv, wanted)) in (1..).zip(cases) {
         let text = format!(
             "log = log\nexecutable = env.sh\noutput = {file}\ngetenv = {getenv}\nenvironment = BOTH=job\nqueue\n"
         );
         let mut command = site.condor_command("condor_submit", &[] as &[&str]);
         command.env("FROM_USER", "user").env("BOTH", "user").env("OTHER", "other");
         testkit::run_command(&mut command, text.as_bytes(), SOON).ok();
-        site.wait_until(SOON, file, || site.home().join(file).exists());
+        wait_for_event(&site, "log", TERMINATED, ends);
         assert_eq!(site.read(file), wanted, "getenv = {getenv}");
     }
 }

@@ -124,6 +124,35 @@ fn alien_htcondor_submits_and_counts() {
 }
 
 #[test]
+fn the_later_alien_htcondor_submits_a_file_with_continuations() {
+    let site = Site::start();
+    let home = site.home().display().to_string();
+    site.write_script("agent.startup.5", "#!/bin/sh\necho $ALIEN_CM_AS_LDAP_PROXY $custom\n");
+    let file = format!(
+        "cmd = {home}/agent.startup.5\noutput = {home}/5.out\nerror  = {home}/5.err\nlog = {home}/5.log\n\
+         universe = grid\ngrid_resource = condor ce504.cern.ch ce504.cern.ch:9619\n+TransferOutput = \"\"\n\
+         periodic_hold = \\\n  JobStatus == 1 && ( \\\n    GridJobStatus =?= undefined && CurrentTime - \
+         EnteredCurrentStatus > 1800 \\\n  ) || \\\n  JobStatus <= 2 && ( \\\n    CurrentTime - \
+         EnteredCurrentStatus > 172800 \\\n  )\n\nperiodic_remove = \\\n  CurrentTime - QDate > 259200\n\n\
+         use_x509userproxy = true\nenvironment = \"ALIEN_CM_AS_LDAP_PROXY='h:p'\"\n\
+         # the site's own lines win\nenvironment = \"ALIEN_CM_AS_LDAP_PROXY='h:p' custom=yes\"\nqueue 1\n"
+    );
+    site.write("5.jdl", file);
+    shell(&site, &format!("( condor_submit  {home}/5.jdl )"), "").ok();
+    assert_eq!(
+        prints(&site, "condor_q -const 'JobStatus < 3' -af JobStatus GridResource"),
+        "1 condor ce504.cern.ch ce504.cern.ch:9619"
+    );
+    // The generation of October 2013 counts what is neither pending nor undefined.
+    let count =
+        "condor_q -format \"%s \" GridJobId -format \"HoldReason=%s \" HoldReasonCode -format \"%s\n\" GridJobStatus";
+    assert_eq!(prints(&site, &format!("{count} | grep -v undef | grep -v HoldReason | wc -l")), "1");
+    let _worker = site.worker(WorkerOptions::default());
+    wait_for_event(&site, "5.log", TERMINATED, 1);
+    assert_eq!(site.read("5.out"), "h:p yes\n");
+}
+
+#[test]
 fn jalien_submits_files_that_vanish_and_counts() {
     let site = Site::with(SiteOptions::default());
     let home = site.home().display().to_string();

