@@ -1,8 +1,9 @@
 //! Idle jobs, ready to be matched: one queue for each owner and shape, ordered by priority, then by number.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::lane::Lane;
 use crate::ids::JobId;
 use crate::jobs::{OwnerId, Slot};
 use crate::workers::Shape;
@@ -23,11 +24,23 @@ pub struct QueueId(pub u32);
 #[derive(Debug)]
 struct Queue {
     key: QueueKey,
-    ready: BTreeSet<(Reverse<i32>, JobId, Slot)>,
+    /// By priority, the highest first; no lane is empty.
+    lanes: BTreeMap<Reverse<i32>, Lane>,
     /// Jobs that belong here, ready or not; the queue lives as long as there are any.
     members: u32,
     /// No connected worker has room for the shape: nothing to try until one gains some.
     stuck: bool,
+}
+
+impl Queue {
+    fn first(&self) -> Option<(Reverse<i32>, JobId, Slot)> {
+        let (prio, lane) = self.lanes.first_key_value()?;
+        lane.first().map(|(job, slot)| (*prio, job, slot))
+    }
+
+    fn ready(&self) -> usize {
+        self.lanes.values().map(Lane::len).sum()
+    }
 }
 
 /// All queues.
@@ -47,7 +60,7 @@ impl IdleQueues {
         let id = match self.by_key.get(&key) {
             Some(id) => *id,
             None => {
-                let queue = Queue { key, ready: BTreeSet::new(), members: 0, stuck: false };
+                let queue = Queue { key, lanes: BTreeMap::new(), members: 0, stuck: false };
                 let id = match self.free.pop() {
                     Some(slot) => {
                         self.slots[slot as usize] = Some(queue);
@@ -80,27 +93,31 @@ impl IdleQueues {
 
     /// A job waits from now on.
     pub fn push(&mut self, id: QueueId, prio: i32, job: JobId, slot: Slot) {
-        let fresh = self.queue_mut(id).ready.insert((Reverse(prio), job, slot));
+        let fresh = self.queue_mut(id).lanes.entry(Reverse(prio)).or_default().push(job, slot);
         assert!(fresh, "job {job} waits twice");
         self.ready += 1;
     }
 
     /// A job no longer waits.
     pub fn take(&mut self, id: QueueId, prio: i32, job: JobId, slot: Slot) {
-        let there = self.queue_mut(id).ready.remove(&(Reverse(prio), job, slot));
-        assert!(there, "job {job} did not wait");
+        let lanes = &mut self.queue_mut(id).lanes;
+        let lane = lanes.get_mut(&Reverse(prio)).expect("a waiting job's lane exists");
+        assert!(lane.take(job, slot), "job {job} did not wait");
+        if lane.len() == 0 {
+            lanes.remove(&Reverse(prio));
+        }
         self.ready -= 1;
     }
 
     /// The first job of a queue.
     pub fn first(&self, id: QueueId) -> Option<Slot> {
-        self.queue(id).ready.first().map(|(_, _, slot)| *slot)
+        self.queue(id).first().map(|(_, _, slot)| slot)
     }
 
     /// The same for a queue that may be gone.
     pub fn try_first(&self, id: QueueId) -> Option<Slot> {
         let queue = self.slots.get(id.0 as usize)?.as_ref()?;
-        queue.ready.first().map(|(_, _, slot)| *slot)
+        queue.first().map(|(_, _, slot)| slot)
     }
 
     /// What the queue's jobs need.
@@ -131,9 +148,9 @@ impl IdleQueues {
     /// was served last, and of that owner the job with the highest priority and lowest number.
     pub fn choose(&self, suits: impl Fn(QueueId, Shape) -> bool) -> Option<QueueId> {
         let ranked = self.by_key.iter().filter_map(|(key, id)| {
-            let (prio, job, _) = self.queue(*id).ready.first()?;
+            let (prio, job, _) = self.queue(*id).first()?;
             let later = self.last_owner.is_some_and(|last| key.owner <= last);
-            suits(*id, key.shape).then_some((later, key.owner, *prio, *job, *id))
+            suits(*id, key.shape).then_some((later, key.owner, prio, job, *id))
         });
         ranked.min().map(|(.., id)| id)
     }
@@ -160,10 +177,11 @@ impl IdleQueues {
 
     /// Cross-checks the sums.
     pub fn check_invariants(&self) {
-        assert_eq!(self.ready, self.slots.iter().flatten().map(|q| q.ready.len()).sum::<usize>());
+        assert_eq!(self.ready, self.slots.iter().flatten().map(Queue::ready).sum::<usize>());
         assert_eq!(self.by_key.len(), self.slots.iter().flatten().count());
         for queue in self.slots.iter().flatten() {
-            assert!(queue.members as usize >= queue.ready.len());
+            assert!(queue.members as usize >= queue.ready());
+            assert!(queue.lanes.values().all(|lane| lane.len() > 0));
         }
     }
 

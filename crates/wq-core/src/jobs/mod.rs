@@ -5,6 +5,7 @@
 //! somebody asks for it ([`view::JobView`]).
 
 mod idle;
+mod lane;
 mod story;
 mod table;
 pub mod template;
