@@ -61,6 +61,8 @@ pub struct Job {
     pub qdate_s: u32,
     /// Seconds of the service clock at the last change of state.
     pub entered_s: u32,
+    /// Wall clock at submission in seconds since 1970, for `GlobalJobId`.
+    wall_s: u32,
     /// `JobPrio`.
     pub prio: i32,
     /// Whose.
@@ -164,6 +166,7 @@ pub struct JobTable {
     slots: Vec<Option<Job>>,
     free: Vec<u32>,
     by_id: BTreeMap<JobId, Slot>,
+    /// Clusters that ever had more than one job; most submissions to a computing element have one.
     clusters: BTreeMap<u32, ClusterInfo>,
     owners: Vec<Owner>,
     templates: Templates,
@@ -209,6 +212,8 @@ impl JobTable {
         }
         let columns: Vec<usize> = varying.iter().filter_map(|name| ad.position(name)).collect();
         let defaults: Vec<String> = varying.iter().map(|name| ad.get(name).unwrap_or_default().to_owned()).collect();
+        let wall_s = u32::try_from(wall_s).unwrap_or(u32::MAX);
+        let before = self.cluster(cluster).unwrap_or(ClusterInfo { procs: 0, left: 0, wall_s });
         let ask_each = varying.iter().any(|name| watched(name));
         let mut known = facts(&ad, first);
         let (template, delta) = self.templates.intern(&ad);
@@ -245,6 +250,7 @@ impl JobTable {
                 story: None,
                 qdate_s: seconds,
                 entered_s: seconds,
+                wall_s: before.wall_s,
                 prio: known.prio,
                 owner,
                 status,
@@ -255,10 +261,10 @@ impl JobTable {
         self.templates.add_users(template, shared_users);
         // `intern` counted one user for the cluster's own ad; the jobs have counted themselves.
         self.templates.release(template);
-        let wall_s = u32::try_from(wall_s).unwrap_or(u32::MAX);
-        let info = self.clusters.entry(cluster).or_insert(ClusterInfo { procs: 0, left: 0, wall_s });
-        info.procs += procs;
-        info.left += procs;
+        if before.procs + procs > 1 {
+            let info = ClusterInfo { procs: before.procs + procs, left: before.left + procs, ..before };
+            self.clusters.insert(cluster, info);
+        }
         Some(())
     }
 
@@ -314,7 +320,11 @@ impl JobTable {
 
     /// What is known of a cluster that has jobs.
     pub fn cluster(&self, cluster: u32) -> Option<ClusterInfo> {
-        self.clusters.get(&cluster).copied()
+        let single = || {
+            let (_, slot) = self.of_cluster(cluster).next()?;
+            Some(ClusterInfo { procs: 1, left: 1, wall_s: self.get(slot).wall_s })
+        };
+        self.clusters.get(&cluster).copied().or_else(single)
     }
 
     /// Changes the state and keeps the sums.
@@ -358,10 +368,11 @@ impl JobTable {
         self.count(job.owner, job.status, -1);
         self.templates.release(job.template);
         self.idle.leave(job.queue);
-        let info = self.clusters.get_mut(&job.id.cluster).expect("a job's cluster exists");
-        info.left -= 1;
-        if info.left == 0 {
-            self.clusters.remove(&job.id.cluster);
+        if let Some(info) = self.clusters.get_mut(&job.id.cluster) {
+            info.left -= 1;
+            if info.left == 0 {
+                self.clusters.remove(&job.id.cluster);
+            }
         }
     }
 
@@ -436,9 +447,9 @@ impl JobTable {
         }
         assert_eq!(totals, self.totals);
         assert_eq!(waiting, self.idle.ready());
-        assert_eq!(left.len(), self.clusters.len());
+        assert!(self.clusters.iter().all(|(cluster, info)| info.procs > 1 && left.contains_key(cluster)));
         for (cluster, jobs) in left {
-            assert_eq!(self.clusters[&cluster].left, jobs);
+            assert_eq!(self.cluster(cluster).map(|info| info.left), Some(jobs));
         }
     }
 }

@@ -37,6 +37,9 @@ use crate::jobs::{JobTable, Slot};
 use crate::run::Attempt;
 use crate::workers::Peers;
 
+/// Room for effects that is kept between inputs.
+const EFFECTS_KEPT: usize = 1024;
+
 /// The master.
 #[derive(Debug)]
 pub struct Master {
@@ -138,7 +141,12 @@ impl Master {
 
     /// The next thing the shell must do, in order. Call until `None`.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let effect = self.effects.pop_front();
+        if effect.is_none() && self.effects.capacity() > EFFECTS_KEPT {
+            // A large submission must not be remembered for ever by the room that its effects took.
+            self.effects.shrink_to(EFFECTS_KEPT);
+        }
+        effect
     }
 
     /// When to call [`Master::on_timeout`] if nothing else happens.

@@ -173,7 +173,9 @@ impl Master {
         Ok(())
     }
 
-    /// The submission is on disk: its jobs exist, their logs hear of it, and they wait for workers.
+    /// The submission is on disk: its jobs exist, they wait for workers, and their logs hear of it.
+    ///
+    /// In two rounds: the entries for the logs are gone soon, and what stays must not lie scattered between them.
     pub(super) fn enter(&mut self, now: Timestamp, no: RecordNo, submitted: &Submitted) {
         self.install(submitted);
         for blob in &submitted.blobs {
@@ -182,10 +184,15 @@ impl Master {
         for cluster in &submitted.clusters {
             for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
                 let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };
-                self.log_submitted(now, no, slot);
                 if self.table.get(slot).status() == Status::Idle {
                     self.make_ready(slot);
                 }
+            }
+        }
+        for cluster in &submitted.clusters {
+            for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
+                let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };
+                self.log_submitted(now, no, slot);
             }
         }
     }
