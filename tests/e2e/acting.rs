@@ -127,3 +127,16 @@ fn a_running_job_is_held_and_released_and_runs_again() {
     let story = story(&site, "log", "1.0");
     assert_eq!(story, [SUBMITTED, EXECUTING, EVICTED, HELD, RELEASED, EXECUTING, TERMINATED]);
 }
+
+#[test]
+fn a_job_that_is_vacated_runs_again() {
+    let (site, _worker) = site_with_cores(1);
+    let gate = Gate::closed(&site);
+    let pid = old_job(&site, &gate);
+    site.condor("condor_vacate_job", &["1.0"], "").ok();
+    wait_for_event(&site, "log", EVICTED, 1);
+    site.wait_until(SOON, "end of the job's process", || !runs(pid));
+    gate.open();
+    wait_for_event(&site, "log", TERMINATED, 1);
+    assert_eq!(story(&site, "log", "1.0"), [SUBMITTED, EXECUTING, EVICTED, EXECUTING, TERMINATED]);
+}

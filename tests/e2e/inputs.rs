@@ -2,7 +2,7 @@
 
 use testkit::{ForemanOptions, Site, WorkerOptions};
 
-use crate::support::{run, site_with_cores};
+use crate::support::{SOON, TERMINATED, run, site_with_cores, wait_for_event};
 
 /// Prints every file below the sandbox but its own, with its content, and every empty directory.
 const SHOW: &str = "#!/bin/sh\n\
@@ -71,7 +71,7 @@ fn paths_are_relative_to_initialdir() {
     let text = "initialdir = sub\nexecutable = sub/job.sh\ninput = in\ntransfer_input_files = data\n\
                 output = out\nerror = err\nlog = log\nqueue\n";
     site.submit(text);
-    crate::support::wait_for_event(&site, "sub/log", crate::support::TERMINATED, 1);
+    wait_for_event(&site, "sub/log", TERMINATED, 1);
     assert_eq!(site.read("sub/out"), "from subread\n");
     assert_eq!(site.read("sub/err"), "no\n");
 }
@@ -85,13 +85,25 @@ fn an_input_is_read_when_the_job_starts() {
     );
     site.write("data", "new\n");
     let _worker = site.worker(WorkerOptions::default());
-    crate::support::wait_for_event(&site, "log", crate::support::TERMINATED, 1);
+    wait_for_event(&site, "log", TERMINATED, 1);
     assert_eq!(site.read("out"), "new\n");
 }
 
 #[test]
 fn twenty_megabytes_go_and_come_back_unchanged() {
     let (site, _worker) = site_with_cores(1);
+    twenty_megabytes(&site);
+}
+
+#[test]
+fn twenty_megabytes_go_and_come_back_through_a_foreman() {
+    let site = Site::start();
+    let foreman = site.foreman(ForemanOptions::default());
+    let _worker = site.worker(WorkerOptions::default().behind(&foreman));
+    twenty_megabytes(&site);
+}
+
+fn twenty_megabytes(site: &Site) {
     // Not compressible by accident, and different at every place.
     let bytes: Vec<u8> = (0..20_u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     assert_eq!(bytes.len(), 20 << 20);
@@ -99,11 +111,24 @@ fn twenty_megabytes_go_and_come_back_unchanged() {
     site.write_script("copy.sh", "#!/bin/sh\nmd5sum < large\ncp large back\ncat large >&2\n");
     let text = "executable = copy.sh\ntransfer_input_files = large\ntransfer_output_files = back\n\
                 should_transfer_files = YES\nwhen_to_transfer_output = ON_EXIT\noutput = sum\nerror = too\nqueue\n";
-    run(&site, text);
+    run(site, text);
     let mut md5 = std::process::Command::new("md5sum");
-    let wanted = testkit::run_command(&mut md5, &bytes, crate::support::SOON).ok().stdout;
+    let wanted = testkit::run_command(&mut md5, &bytes, SOON).ok().stdout;
     assert_eq!(site.read("sum"), wanted);
     for file in ["back", "too"] {
         assert!(std::fs::read(site.home().join(file)).unwrap() == bytes, "{file}");
     }
+}
+
+#[test]
+fn names_that_a_shell_would_read_are_only_names() {
+    let (site, _worker) = site_with_cores(1);
+    tree(&site);
+    for name in ["it's", "$HOME", "a;b", "-n", "%41"] {
+        site.write(&format!("odd/{name}"), name);
+    }
+    run(&site, "executable = show.sh\ntransfer_input_files = odd/\noutput = out\nqueue\n");
+    let mut lines: Vec<String> = site.read("out").lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["./$HOME: $HOME", "./%41: %41", "./-n: -n", "./a;b: a;b", "./it's: it's"]);
 }

@@ -3,7 +3,8 @@
 use testkit::{Site, WorkerOptions};
 
 use crate::support::{
-    EVICTED, EXECUTING, Gate, SOON, SUBMITTED, TERMINATED, attributes, site_with_cores, started, story, wait_for_event,
+    EVICTED, EXECUTING, Gate, SOON, SUBMITTED, TERMINATED, attributes, runs, site_with_cores, started, story,
+    wait_for_event,
 };
 
 #[test]
@@ -42,4 +43,37 @@ fn a_foreman_that_is_killed_costs_its_jobs_a_restart() {
     gate.open();
     wait_for_event(&site, "log", TERMINATED, 1);
     assert_eq!(story(&site, "log", "1.0"), [SUBMITTED, EXECUTING, EVICTED, EXECUTING, TERMINATED]);
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_gives_its_job_back() {
+    let (site, mut worker) = site_with_cores(1);
+    let gate = Gate::closed(&site);
+    site.submit(&format!("executable = {}\narguments = a\nlog = log\nqueue\n", gate.script(&site).display()));
+    let pid = started(&site, "a");
+    worker.guard.stop(SOON).unwrap();
+    wait_for_event(&site, "log", EVICTED, 1);
+    site.wait_until(SOON, "end of the job's process", || !runs(pid));
+    let _other = site.worker(WorkerOptions::default());
+    gate.open();
+    wait_for_event(&site, "log", TERMINATED, 1);
+    assert_eq!(story(&site, "log", "1.0"), [SUBMITTED, EXECUTING, EVICTED, EXECUTING, TERMINATED]);
+}
+
+#[test]
+fn a_machine_that_is_lost_with_all_its_jobs_costs_each_a_restart() {
+    let (site, worker) = site_with_cores(4);
+    let gate = Gate::closed(&site);
+    let script = gate.script(&site);
+    site.submit(&format!("executable = {}\narguments = $(Process)\nlog = log\nqueue 4\n", script.display()));
+    for proc in 0..4 {
+        started(&site, &proc.to_string());
+    }
+    // Everything that the worker has started ends with it.
+    drop(worker);
+    wait_for_event(&site, "log", EVICTED, 4);
+    assert_eq!(site.statuses(1), [1; 4]);
+    let _other = site.worker(WorkerOptions::cores(4));
+    gate.open();
+    wait_for_event(&site, "log", TERMINATED, 4);
 }

@@ -2,7 +2,7 @@
 
 use testkit::{ForemanOptions, Site, WorkerOptions};
 
-use crate::support::{TERMINATED, run, site_with_cores, wait_for_event};
+use crate::support::{Gate, SOON, TERMINATED, run, site_with_cores, wait_for_event};
 
 /// The header of jobs that transfer files.
 const TRANSFER: &str = "should_transfer_files = YES\nwhen_to_transfer_output = ON_EXIT\n";
@@ -108,7 +108,7 @@ fn whoever_sees_the_end_finds_the_output_whole() {
     site.write_script("long.sh", "#!/bin/sh\nhead -c 3000000 /dev/zero\n");
     site.submit("executable = long.sh\noutput = out.$(Process)\nlog = log\nqueue 12\n");
     let mut seen = 0;
-    site.wait_until(crate::support::SOON, "12 ends", || {
+    site.wait_until(SOON, "12 ends", || {
         for event in
             crate::support::events(&site, "log").into_iter().filter(|event| event.kind == TERMINATED).skip(seen)
         {
@@ -120,4 +120,18 @@ fn whoever_sees_the_end_finds_the_output_whole() {
         seen == 12
     });
     wait_for_event(&site, "log", TERMINATED, 12);
+}
+
+#[test]
+fn a_streamed_output_grows_while_the_job_runs() {
+    let (site, _worker) = site_with_cores(1);
+    let gate = Gate::closed(&site);
+    site.write_script("grow.sh", &format!("#!/bin/sh\necho first\n{}\necho last\n", gate.wait()));
+    site.submit("executable = grow.sh\noutput = out\nstream_output = true\nlog = log\nqueue\n");
+    let out = || std::fs::read_to_string(site.home().join("out")).unwrap_or_default();
+    site.wait_until(SOON, "the first line of a running job", || out() == "first\n");
+    assert_eq!(site.statuses(1), [2]);
+    gate.open();
+    wait_for_event(&site, "log", TERMINATED, 1);
+    assert_eq!(out(), "first\nlast\n");
 }
