@@ -23,6 +23,9 @@ use crate::report::Report;
 /// Most entries of one round.
 const ROUND_MAX: usize = 4096;
 
+/// Most bytes of one write; more only if a single event is longer.
+const TEXT_MAX: usize = 1 << 20;
+
 /// How much of a log's end is searched for an event that may be there already, bytes.
 const TAIL_MAX: u64 = 4 << 20;
 
@@ -168,7 +171,13 @@ fn append(path: &str, entries: &[LogEntry]) -> io::Result<()> {
     let mut text = String::new();
     for entry in entries {
         if !(entry.once && stands_in(&tail, entry)) {
-            text += &userlog::format(&entry.event, &form(entry), &local_offset);
+            for event in entry.events() {
+                text += &userlog::format(&event, &form(entry), &local_offset);
+                if text.len() >= TEXT_MAX {
+                    file.write_all(text.as_bytes())?;
+                    text.clear();
+                }
+            }
         }
     }
     file.write_all(text.as_bytes())
@@ -256,6 +265,7 @@ mod tests {
             xml: false,
             once: false,
             event: Event { job: EventJob::new(cluster, 0), time: EventTime::seconds(0), kind },
+            more: 0,
         }
     }
 
@@ -275,6 +285,21 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("before\n000 (001.000.000) "), "{text}");
         assert!(text.contains("...\n000 (002.000.000) "), "{text}");
+    }
+
+    #[test]
+    fn one_entry_tells_of_many_jobs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut entry = entry(&path, 1, Kind::Unsuspended);
+        // More than one write.
+        entry.more = 20_000;
+        Writer::default().round([Order::Entry(Box::new(entry))].into_iter());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("011 (")).collect();
+        assert_eq!(heads.len(), 20_001);
+        assert!(heads[0].starts_with("011 (001.000.000) ") && heads[20_000].starts_with("011 (001.20000.000) "));
+        assert!(text.len() > TEXT_MAX);
     }
 
     #[test]

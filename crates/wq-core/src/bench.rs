@@ -110,9 +110,10 @@ impl Bench {
             }
             Effect::LogMark { token } if self.auto.logs => Some(Input::Logged { token: *token, warnings: Vec::new() }),
             Effect::UserLog(entry) => {
-                let job = entry.event.job;
-                let text = format!("{:?}", entry.event.kind);
-                self.events.push((entry.event.kind.number(), JobId::new(job.cluster as u32, job.proc_ as u32), text));
+                self.events.extend(entry.events().map(|event| {
+                    let job = JobId::new(event.job.cluster as u32, event.job.proc_ as u32);
+                    (event.kind.number(), job, format!("{:?}", event.kind))
+                }));
                 None
             }
             Effect::Rows { client, .. } => Some(Input::ClientReady { client: *client }),

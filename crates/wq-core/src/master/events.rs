@@ -43,11 +43,17 @@ impl Master {
         let millis = (now.0 / 1000 % 1000) as u16;
         let time = EventTime { wall_s: now.seconds() + self.wall_offset_s, millis };
         let job = EventJob::new(id.cluster as i32, id.proc_ as i32);
-        let entry = LogEntry { path, xml, once: self.recovery.is_some(), event: make(job, time) };
+        let entry = LogEntry { path, xml, once: self.recovery.is_some(), event: make(job, time), more: 0 };
         match &mut self.recovery {
             Some(recovery) => recovery.events.push((no, entry)),
             None => {
-                self.effect(Effect::UserLog(Box::new(entry)));
+                let merged = match self.effects.back_mut() {
+                    Some(Effect::UserLog(last)) => last.takes_in(&entry),
+                    _ => false,
+                };
+                if !merged {
+                    self.effect(Effect::UserLog(Box::new(entry)));
+                }
                 self.events_written(now, no);
             }
         }
