@@ -137,11 +137,19 @@ impl CommandLine {
             StreamName::Shared => text.push_str(" 2>&1"),
             StreamName::Own => text.push_str(&format!(" 2> {}", place(&names.stderr))),
         }
+        let unseen = stderr == StreamName::Null;
+        if !unseen && !files.everything {
+            text.push_str("; exit $?");
+            return CommandLine { text, stdout, stderr };
+        }
+        text.push_str("; s=$?; ");
+        if unseen {
+            text.push_str(&look_why(files, names));
+        }
         if files.everything {
             text.push_str(&collect(files, names));
-        } else {
-            text.push_str("; exit $?");
         }
+        text.push_str("exit $s");
         CommandLine { text, stdout, stderr }
     }
 
@@ -167,6 +175,19 @@ fn unspeakable(environment: &[(String, String)]) -> String {
     if words.is_empty() { String::new() } else { format!("env {} ", words.join(" ")) }
 }
 
+/// The shell's own word on a program that it could not start went where the job's stderr goes: nowhere. So the line
+/// looks for itself whether the program, or the interpreter that its first line names, is there, and tells the worker.
+fn look_why(files: &JobFiles, names: &SandboxNames) -> String {
+    let look = match files.executable {
+        Some(_) => format!(
+            "read -r l < ./{0}; case $l in '#!'*) set -- ${{l#??}}; [ -x \"$1\" ] || echo \"./{0}: $1: not found\";; esac",
+            names.executable
+        ),
+        None => format!("command -v {0} > /dev/null || echo {0}': not found'", shell_quote(&files.cmd)),
+    };
+    format!("case $s in 126|127) {look};; esac; ")
+}
+
 /// Moves every new or changed file of the sandbox's top into one folder, which is fetched as a whole.
 ///
 /// A file that was sent counts only when it is newer than the marker; everything else in the top is the job's.
@@ -184,8 +205,8 @@ fn collect(files: &JobFiles, names: &SandboxNames) -> String {
         cases.push_str(&format!("{}) [ \"$f\" -nt {} ] || continue;; ", shell_quote(name), names.marker));
     }
     format!(
-        "; s=$?; mkdir {dir}; for f in * .[!.]*; do [ -f \"$f\" ] || continue; case \"$f\" in {cases}esac; \
-         mv -- \"$f\" {dir}/; done; exit $s",
+        "mkdir {dir}; for f in * .[!.]*; do [ -f \"$f\" ] || continue; case \"$f\" in {cases}esac; \
+         mv -- \"$f\" {dir}/; done; ",
         dir = names.collected,
     )
 }
@@ -253,7 +274,24 @@ mod tests {
         f.executable = None;
         assert_eq!(
             line(&f, false),
-            format!("{HEAD}'/home/u/agent.startup' 'a b' 'it'\\''s' > /dev/null 2> /dev/null; exit $?")
+            format!(
+                "{HEAD}'/home/u/agent.startup' 'a b' 'it'\\''s' > /dev/null 2> /dev/null; s=$?; case $s in 126|127) \
+                 command -v '/home/u/agent.startup' > /dev/null || echo '/home/u/agent.startup'': not found';; esac; \
+                 exit $s"
+            )
+        );
+    }
+
+    #[test]
+    fn without_a_stderr_the_line_looks_why_nothing_started() {
+        let mut f = files();
+        f.stderr = Stream::Null;
+        assert_eq!(
+            line(&f, false),
+            format!(
+                "{HEAD}./agent.sh > log 2> /dev/null; s=$?; case $s in 126|127) read -r l < ./agent.sh; case $l in \
+                 '#!'*) set -- ${{l#??}}; [ -x \"$1\" ] || echo \"./agent.sh: $1: not found\";; esac;; esac; exit $s"
+            )
         );
     }
 
