@@ -2,7 +2,7 @@
 
 use testkit::Site;
 
-use crate::support::{HELD, SOON, TERMINATED, attributes, site_with_cores, wait_for_event};
+use crate::support::{HELD, SOON, TERMINATED, attributes, run, site_with_cores, wait_for_event};
 
 /// Waits until the job is held and returns what `condor_q -af HoldReasonCode HoldReasonSubCode HoldReason` says.
 #[track_caller]
@@ -23,16 +23,45 @@ fn release(site: &Site, job: &str) {
     site.wait_until(SOON, "end of the job", || attributes(site, job, &["JobStatus"]).is_empty());
 }
 
-#[test]
-fn a_program_that_cannot_be_started() {
+fn a_program_that_cannot_be_started(streams: &str) {
     let (site, _worker) = site_with_cores(1);
     site.write_script("bad.sh", "#!/no/such/interpreter\n");
-    site.submit("executable = bad.sh\noutput = out\nerror = err\nlog = log\nqueue\n");
+    site.submit(&format!("executable = bad.sh\n{streams}log = log\nqueue\n"));
     let (code, subcode, reason) = held(&site, "1.0");
     assert_eq!((code, subcode), (6, 2), "{reason}");
     // The executable itself was copied at submission, so mending is a matter of the worker's machine: not here.
     assert_eq!(site.condor("condor_rm", &["1.0"], "").ok().stdout, "Job 1.0 marked for removal\n");
     assert_eq!(site.statuses(1), []);
+}
+
+#[test]
+fn an_interpreter_that_is_missing() {
+    a_program_that_cannot_be_started("output = out\nerror = err\n");
+    a_program_that_cannot_be_started("output = out\nerror = out\n");
+}
+
+#[test]
+fn an_interpreter_that_is_missing_for_a_job_without_streams() {
+    // JAliEn's jobs have neither.
+    a_program_that_cannot_be_started("");
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    let (site, _worker) = site_with_cores(1);
+    site.submit("executable = /no/such/program\ntransfer_executable = false\nlog = log\nqueue\n");
+    let (code, subcode, reason) = held(&site, "1.0");
+    assert_eq!((code, subcode), (6, 2), "{reason}");
+    assert!(reason.contains("/no/such/program"), "{reason}");
+}
+
+#[test]
+fn a_program_that_ends_with_127_itself_is_not_held() {
+    let (site, _worker) = site_with_cores(1);
+    site.write_script("odd.sh", "#!/bin/sh\nno-such-command\n");
+    run(&site, "executable = odd.sh\nqueue\n");
+    let end = wait_for_event(&site, "log", TERMINATED, 1);
+    assert!(end.text.contains("(return value 127)"), "{}", end.text);
 }
 
 #[test]
