@@ -3,7 +3,7 @@
 //! Only jobs whose expressions can ever be true are visited: those with the constant `false` or nothing are not in
 //! the list of clusters.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::Master;
 use super::timers::Timer;
@@ -24,10 +24,57 @@ const RELEASE: &str = "periodicrelease";
 /// Clusters with policies, and how far the round is.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    clusters: BTreeSet<u32>,
+    clusters: Clusters,
     next: Option<JobId>,
     timer_set: bool,
     round_began: Timestamp,
+}
+
+/// Numbers of clusters in runs: a computing element's jobs all have policies, and their numbers follow each other.
+#[derive(Debug, Default)]
+struct Clusters {
+    /// First and last of each run; runs do not overlap.
+    runs: BTreeMap<u32, u32>,
+}
+
+impl Clusters {
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The first one that is not below `from`.
+    fn from(&self, from: u32) -> Option<u32> {
+        match self.runs.range(..=from).next_back() {
+            Some((_, last)) if *last >= from => Some(from),
+            _ => self.runs.range(from..).next().map(|(first, _)| *first),
+        }
+    }
+
+    fn insert(&mut self, cluster: u32) {
+        match self.runs.range_mut(..=cluster).next_back() {
+            Some((_, last)) if *last >= cluster => {}
+            Some((_, last)) if *last + 1 == cluster => *last = cluster,
+            _ => {
+                self.runs.insert(cluster, cluster);
+            }
+        }
+    }
+
+    fn remove(&mut self, cluster: u32) {
+        let Some((first, last)) = self.runs.range(..=cluster).next_back().map(|(first, last)| (*first, *last)) else {
+            return;
+        };
+        if last < cluster {
+            return;
+        }
+        self.runs.remove(&first);
+        if first < cluster {
+            self.runs.insert(first, cluster - 1);
+        }
+        if cluster < last {
+            self.runs.insert(cluster + 1, last);
+        }
+    }
 }
 
 impl Master {
@@ -61,14 +108,14 @@ impl Master {
         let mut left = SLICE;
         let mut from = self.policies.next.take().unwrap_or(JobId::new(0, 0));
         while left > 0 {
-            let Some(cluster) = self.policies.clusters.range(from.cluster..).next().copied() else { break };
+            let Some(cluster) = self.policies.clusters.from(from.cluster) else { break };
             if cluster > from.cluster {
                 from = JobId::new(cluster, 0);
             }
             let slots: Vec<(JobId, Slot)> =
                 self.table.from(from).take_while(|(id, _)| id.cluster == cluster).take(left).collect();
             if self.table.cluster(cluster).is_none() {
-                self.policies.clusters.remove(&cluster);
+                self.policies.clusters.remove(cluster);
             }
             left -= slots.len().min(left);
             let whole = slots.len() < SLICE && left > 0;
@@ -80,7 +127,7 @@ impl Master {
                 from = JobId::new(cluster + 1, 0);
             }
         }
-        if self.policies.clusters.range(from.cluster..).next().is_some() {
+        if self.policies.clusters.from(from.cluster).is_some() {
             self.policies.next = Some(from);
         }
         if !self.policies.clusters.is_empty() {
@@ -122,5 +169,34 @@ impl Master {
             let text = view.text(&name.to_ascii_lowercase()).unwrap_or_default();
             format!("The job attribute {name} expression '{text}' evaluated to TRUE")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_are_a_set(steps in prop::collection::vec((any::<bool>(), 0u32..20), 0..60)) {
+            let (mut runs, mut set) = (Clusters::default(), BTreeSet::new());
+            for (insert, cluster) in steps {
+                if insert {
+                    runs.insert(cluster);
+                    set.insert(cluster);
+                } else {
+                    runs.remove(cluster);
+                    set.remove(&cluster);
+                }
+                for from in 0..21 {
+                    prop_assert_eq!(runs.from(from), set.range(from..).next().copied());
+                }
+                prop_assert_eq!(runs.is_empty(), set.is_empty());
+            }
+        }
     }
 }
