@@ -23,6 +23,12 @@ pub(crate) fn run() -> Result<()> {
     let status =
         cargo_command()?.args(["build", "--quiet", "--workspace", "--bins"]).status().context("cannot start cargo")?;
     ensure!(status.success(), "cargo build ended with {status}");
+    // What figures are taken from.
+    let status = cargo_command()?
+        .args(["build", "--quiet", "--profile", "figures", "-p", "alien-workqueue", "-p", "shims", "--bins"])
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "cargo build --profile figures ended with {status}");
     let mut cargo = cargo_command()?
         .args(["test", "--workspace", "--no-fail-fast"])
         // The end-to-end tests would otherwise ask cargo again whether the programs are up to date.

@@ -36,6 +36,6 @@ pub use answer::{Answer, run_command};
 pub use fsync::{FsyncTimes, fsync_times};
 pub use guard::Guard;
 pub use peers::{Foreman, ForemanOptions, Worker, WorkerOptions};
-pub use programs::{bin, require};
+pub use programs::{bin, measured_bin, require};
 pub use site::{Site, SiteOptions};
 pub use wait::{Expired, wait_until};

@@ -21,6 +21,21 @@ pub fn bin(name: &str) -> PathBuf {
     path
 }
 
+/// Full path of one of our own programs as it is measured: optimized, built with the profile `figures`.
+///
+/// The first call in a test process has cargo build them (minutes when they are not there yet), unless
+/// `TESTKIT_BUILT=1` says that it was done.
+#[track_caller]
+pub fn measured_bin(name: &str) -> PathBuf {
+    let path = measured_folder().join(name);
+    assert!(
+        path.is_file(),
+        "no program {} (remedy: `cargo build --profile figures --workspace --bins`)",
+        path.display()
+    );
+    path
+}
+
 /// Full path of a foreign program on `PATH`; fails with the remedy if it is missing.
 #[track_caller]
 pub fn require(name: &str) -> PathBuf {
@@ -39,7 +54,21 @@ fn bin_folder() -> &'static Path {
         let test = std::env::current_exe().expect("the path of the running test");
         let folder = profile_folder(&test).to_owned();
         if std::env::var_os("TESTKIT_BUILT").is_none() {
-            build(&folder);
+            let release = if folder.ends_with("release") { &["--release"][..] } else { &[] };
+            build(&folder, release);
+        }
+        folder
+    })
+}
+
+/// The folder of the optimized programs, beside the one of the tests.
+fn measured_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().expect("the path of the running test");
+        let folder = profile_folder(&test).with_file_name("figures");
+        if std::env::var_os("TESTKIT_BUILT").is_none() {
+            build(&folder, &["--profile", "figures"]);
         }
         folder
     })
@@ -55,14 +84,14 @@ fn profile_folder(test: &Path) -> &Path {
 }
 
 /// Asks the cargo that runs the test to build our programs into the same folder. Started without cargo: nothing.
-fn build(folder: &Path) {
+fn build(folder: &Path, profile: &[&str]) {
     let Some(cargo) = std::env::var_os("CARGO") else { return };
     let target = folder.parent().expect("a profile folder stands in the target folder");
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "alien-workqueue", "-p", "shims", "--bins", "--target-dir"]).arg(target);
-    if folder.ends_with("release") {
-        command.arg("--release");
-    }
+    command
+        .args(["build", "--quiet", "-p", "alien-workqueue", "-p", "shims", "--bins", "--target-dir"])
+        .arg(target)
+        .args(profile);
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let output = command.current_dir(workspace).output().expect("cargo, which runs this test, can be started");
     assert!(

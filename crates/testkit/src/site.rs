@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::answer::{Answer, run_command};
 use crate::guard::Guard;
 use crate::peers::{Foreman, ForemanOptions, Place, Worker, WorkerOptions, start_foreman, start_worker};
-use crate::programs::bin;
+use crate::programs::{bin, measured_bin};
 use crate::wait::wait_until;
 
 /// The master must listen within this time; replay of a large journal included.
@@ -42,6 +42,8 @@ pub struct SiteOptions {
     pub password: Option<Vec<u8>>,
     /// Do not start the master yet ([`Site::start_master`] does).
     pub without_master: bool,
+    /// Use the optimized build of master and `condor_*` programs, from which figures are taken.
+    pub measured: bool,
 }
 
 /// A temporary site on loopback. On drop everything ends and the folder goes; if the test failed, all logs are shown.
@@ -157,7 +159,7 @@ impl Site {
     /// The command line of the master, as [`Site::start_master`] uses it; for tests of its refusals.
     pub fn master_command(&self) -> Command {
         let log = append(&self.log("master"));
-        let program = self.options.master_program.clone().unwrap_or_else(|| bin("alien_work_queue"));
+        let program = self.options.master_program.clone().unwrap_or_else(|| self.bin("alien_work_queue"));
         let mut command = without_settings(program);
         command
             .current_dir(self.home())
@@ -237,7 +239,7 @@ impl Site {
     /// The command that [`Site::condor`] runs, for tests that need to change it or to start many at once.
     #[track_caller]
     pub fn condor_command<A: AsRef<OsStr>>(&self, program: &str, args: &[A]) -> Command {
-        let mut command = without_settings(bin(program));
+        let mut command = without_settings(self.bin(program));
         command.args(args).current_dir(self.home()).env("AWQ_WORKDIR", self.work_dir());
         command
     }
@@ -312,6 +314,11 @@ impl Site {
             all += &format!("===== {}\n{text}\n", path.display());
             all
         })
+    }
+
+    #[track_caller]
+    fn bin(&self, program: &str) -> PathBuf {
+        if self.options.measured { measured_bin(program) } else { bin(program) }
     }
 
     #[track_caller]

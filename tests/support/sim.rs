@@ -1,0 +1,78 @@
+//! A simulated worker: the wire protocol without processes and files.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use wq_proto::{Amount, FromWorker, Hello, Info, Protocol, Resource, ResourceKind};
+
+/// Longest wait for a word of the master.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A worker of protocol 9 with one core.
+#[derive(Debug)]
+pub(crate) struct SimWorker {
+    /// The connection, for tests that go on by hand.
+    pub(crate) stream: TcpStream,
+}
+
+impl SimWorker {
+    /// Connects, introduces itself, and returns when the master has read all of it.
+    pub(crate) fn join(port: u16) -> SimWorker {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the master listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a time-out of some length");
+        stream.set_nodelay(true).expect("a socket of TCP");
+        let mut words = greeting(1);
+        // The answer to the last word says that all words before it were read.
+        FromWorker::Name.print(&mut words);
+        stream.write_all(&words).expect("the master reads");
+        let mut worker = SimWorker { stream };
+        worker.line();
+        worker
+    }
+
+    /// One line of the master, without its end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            assert_eq!(self.stream.read(&mut byte).expect("the master answers in time"), 1, "the master hung up");
+            if byte == *b"\n" {
+                return String::from_utf8_lossy(&line).into_owned();
+            }
+            line.push(byte[0]);
+        }
+    }
+}
+
+/// What a worker of protocol 9 says first, up to the end of its resources.
+pub(crate) fn greeting(cores: u64) -> BytesMut {
+    let resource = |kind, amount: u64| {
+        let amount = Amount::new(amount);
+        FromWorker::Resource(Resource { kind, total: amount, smallest: amount, largest: amount })
+    };
+    let words = [
+        FromWorker::Hello(Box::new(Hello {
+            protocol: Protocol::V9,
+            host: "sim.example.org".into(),
+            os: "Linux".into(),
+            arch: "x86_64".into(),
+            version: "7.4.16".into(),
+        })),
+        FromWorker::Info(Info::WorkerId(Bytes::from_static(b"worker-0123456789abcdef0123456789abcdef"))),
+        FromWorker::Alive,
+        resource(ResourceKind::Workers, 1),
+        resource(ResourceKind::Disk, 100_000),
+        resource(ResourceKind::Memory, 4096),
+        resource(ResourceKind::Gpus, 0),
+        resource(ResourceKind::Cores, cores),
+        FromWorker::ResourceTag(0),
+        FromWorker::Info(Info::EndOfResourceUpdate),
+    ];
+    let mut out = BytesMut::new();
+    for word in words {
+        word.print(&mut out);
+    }
+    out
+}
