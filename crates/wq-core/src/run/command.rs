@@ -58,9 +58,11 @@ const CLOSE_INHERITED: &str = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ";
 
 /// A task is killed as a process group, and the worker makes that group only after the fork: if the task's shell was
 /// faster, there is no such group, the job runs on, and the worker waits for its end. So a shell that leads no group
-/// starts itself once more as the leader of one, under the same process id.
+/// starts itself once more as the leader of one, under the same process id. It does so only with the whole line in its
+/// hands, which old kernels cut off after a page; without `setsid`, `tr` or `tail` it goes on as it is.
 const OWN_GROUP: &str = "read -r _ _ _ _ awq_group _ < /proc/$$/stat; [ \"${awq_group:-$$}\" = $$ ] || \
-     ! command -v setsid > /dev/null || exec setsid sh -c \"$(tr '\\0' '\\n' < /proc/$$/cmdline | tail -n +3)\"; ";
+     ! command -v setsid > /dev/null || { awq_line=$(tr '\\0' '\\n' < /proc/$$/cmdline | tail -n +3); \
+     case $awq_line in 'read -r '*'; exit $'?) exec setsid sh -c \"$awq_line\";; esac; }; ";
 
 /// What the shell's redirection of a stream names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,6 +252,19 @@ mod tests {
     }
 
     const HEAD: &str = "export _CONDOR_SCRATCH_DIR=\"$PWD\"; ";
+
+    #[test]
+    fn every_line_ends_so_that_it_is_known_to_be_whole() {
+        let mut f = files();
+        for (everything, stderr) in
+            [(false, &f.stdout), (true, &f.stdout), (false, &Stream::Null), (true, &Stream::Null)]
+                .map(|(everything, stderr)| (everything, stderr.clone()))
+        {
+            (f.everything, f.stderr) = (everything, stderr);
+            let text = line(&f, false);
+            assert!(text.ends_with("; exit $?") || text.ends_with("; exit $s"), "{text}");
+        }
+    }
 
     #[test]
     fn the_originals_line() {
