@@ -23,6 +23,8 @@ pub struct Story {
     pub completions: u32,
     /// `LastJobStatus`, 0 = none yet.
     pub last_status: u8,
+    /// Service seconds of the last change of state; `None`: there was none since the submission.
+    pub entered_s: Option<u32>,
     /// Why it is held.
     pub hold: Option<Hold>,
     /// Why it was held before.

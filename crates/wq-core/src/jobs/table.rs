@@ -33,7 +33,13 @@ pub enum Status {
 
 /// Index of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OwnerId(pub u32);
+pub struct OwnerId(pub u16);
+
+impl OwnerId {
+    fn new(index: usize) -> OwnerId {
+        OwnerId(u16::try_from(index).expect("a site has fewer than 65,536 users"))
+    }
+}
 
 /// Somebody who has jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +65,6 @@ pub struct Job {
     story: Option<Box<Story>>,
     /// Seconds of the service clock at submission.
     pub qdate_s: u32,
-    /// Seconds of the service clock at the last change of state.
-    pub entered_s: u32,
     /// Wall clock at submission in seconds since 1970, for `GlobalJobId`.
     wall_s: u32,
     /// `JobPrio`.
@@ -81,6 +85,7 @@ static NO_STORY: Story = Story {
     system_holds: 0,
     completions: 0,
     last_status: 0,
+    entered_s: None,
     hold: None,
     last_hold: None,
     release_reason: None,
@@ -112,6 +117,11 @@ impl Job {
     /// The same, to write.
     pub fn story_mut(&mut self) -> &mut Story {
         self.story.get_or_insert_default()
+    }
+
+    /// Seconds of the service clock at the last change of state.
+    pub fn entered_s(&self) -> u32 {
+        self.story().entered_s.unwrap_or(self.qdate_s)
     }
 }
 
@@ -179,10 +189,10 @@ impl JobTable {
     /// The index of an owner, new or known.
     pub fn owner(&mut self, uid: u32, gid: u32, name: &str) -> OwnerId {
         if let Some(at) = self.owners.iter().position(|o| o.uid == uid && *o.name == *name) {
-            return OwnerId(at as u32);
+            return OwnerId::new(at);
         }
         self.owners.push(Owner { uid, gid, name: name.into(), totals: [0; 8] });
-        OwnerId(self.owners.len() as u32 - 1)
+        OwnerId::new(self.owners.len() - 1)
     }
 
     /// Facts about an owner.
@@ -192,7 +202,7 @@ impl JobTable {
 
     /// The owner with this user id, if he ever had a job.
     pub fn find_owner(&self, uid: u32) -> Option<OwnerId> {
-        self.owners.iter().position(|o| o.uid == uid).map(|at| OwnerId(at as u32))
+        self.owners.iter().position(|o| o.uid == uid).map(OwnerId::new)
     }
 
     /// Adds the jobs of a cluster; they do not wait yet ([`JobTable::enqueue`]). `facts` is asked once, and again for
@@ -249,7 +259,6 @@ impl JobTable {
                 delta: bytes,
                 story: None,
                 qdate_s: seconds,
-                entered_s: seconds,
                 wall_s: before.wall_s,
                 prio: known.prio,
                 owner,
@@ -335,8 +344,9 @@ impl JobTable {
             return;
         }
         job.status = status;
-        job.entered_s = u32::try_from(now_s).unwrap_or(u32::MAX);
-        job.story_mut().last_status = old as u8;
+        let story = job.story_mut();
+        story.entered_s = Some(u32::try_from(now_s).unwrap_or(u32::MAX));
+        story.last_status = old as u8;
         self.count(owner, old, -1);
         self.count(owner, status, 1);
     }

@@ -7,7 +7,7 @@ use crate::workers::Peer;
 
 #[test]
 fn many_small_things_stay_small() {
-    assert!(size_of::<Job>() <= 64, "{}", size_of::<Job>());
+    assert!(size_of::<Job>() <= 56, "{}", size_of::<Job>());
     assert!(size_of::<Peer>() <= 512, "{}", size_of::<Peer>());
 }
 
