@@ -158,8 +158,8 @@ impl Shell {
             Effect::SendTask { link, text } => {
                 self.links.get(link).inspect(|link| link.send(text));
             }
-            Effect::SendBody { link, source, attempt: _ } => {
-                self.links.get(link).inspect(|link| link.send_body(source, self));
+            Effect::SendBody { link, source, attempt } => {
+                self.links.get(link).inspect(|link| link.send_body(source, attempt, self));
             }
             Effect::Mark { link, attempt } => {
                 self.links.get(link).inspect(|link| link.mark(attempt));
@@ -225,7 +225,11 @@ impl Shell {
                         if let (Some(id), Ok((_, bytes))) = (blob, &outcome) {
                             self.blobs.remember(id, bytes.clone());
                         }
-                        self.links.get(link).inspect(|link| link.piece(outcome));
+                        if let Some((attempt, path, error)) = self.links.get(link).and_then(|link| link.piece(outcome))
+                        {
+                            let trouble = self.preparer.unreadable(&path, &error);
+                            self.input(Input::Unsendable { attempt, trouble });
+                        }
                     }
                     Report::Written { link, outcome } => {
                         self.links.get(link).inspect(|link| link.written(outcome, &self));

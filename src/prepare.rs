@@ -46,6 +46,11 @@ impl Preparer {
         Preparer { words, folders: Mutex::default() }
     }
 
+    /// Why a job is held whose input could be looked up and cannot be read any more.
+    pub(crate) fn unreadable(&self, path: &Path, error: &std::io::Error) -> Trouble {
+        self.words.input(path, errno(error))
+    }
+
     /// Carries out a plan.
     ///
     /// # Errors

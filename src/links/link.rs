@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -339,12 +340,12 @@ impl Link {
     }
 
     /// Queues a file or blob.
-    pub(crate) fn send_body(&self, source: Source, shell: &Shell) {
+    pub(crate) fn send_body(&self, source: Source, attempt: AttemptId, shell: &Shell) {
         match source {
-            Source::File { path, size } => self.queue(|out| out.file(path.into(), None, Some(size))),
+            Source::File { path, size } => self.queue(|out| out.file(attempt, path.into(), None, Some(size))),
             Source::Blob(id) => match shell.blobs.find(id) {
                 Place::Memory(bytes) => self.queue(|out| out.bytes(bytes)),
-                Place::File(path) => self.queue(|out| out.file(path, Some(id), None)),
+                Place::File(path) => self.queue(|out| out.file(attempt, path, Some(id), None)),
             },
         }
     }
@@ -371,12 +372,15 @@ impl Link {
         self.wake();
     }
 
-    /// A piece of the file that is being sent was read.
-    pub(crate) fn piece(&self, outcome: io::Result<(Arc<File>, Bytes)>) {
+    /// A piece of the file that is being sent was read. Returns whose it was and why, if it cannot be read.
+    pub(crate) fn piece(&self, outcome: io::Result<(Arc<File>, Bytes)>) -> Option<(AttemptId, PathBuf, io::Error)> {
+        let mut unreadable = None;
         let fits = match outcome {
             Ok((file, piece)) => self.out.borrow_mut().as_mut().is_some_and(|out| out.piece(file, piece)),
             Err(error) => {
                 tracing::warn!(link = ?self.id, %error, "a file that was announced cannot be read");
+                let current = self.out.borrow().as_ref().and_then(|out| out.current());
+                unreadable = current.map(|(attempt, path)| (attempt, path, error));
                 false
             }
         };
@@ -385,6 +389,7 @@ impl Link {
             self.doom(DownReason::Ours);
         }
         self.wake();
+        unreadable
     }
 
     /// A piece of the body that arrives was written.

@@ -32,6 +32,7 @@ enum Item {
 /// A file that is being sent.
 #[derive(Debug)]
 struct Sending {
+    attempt: AttemptId,
     path: PathBuf,
     blob: Option<BlobId>,
     open: Option<Arc<File>>,
@@ -83,12 +84,21 @@ impl Outbox {
         }
     }
 
-    /// Queues a file of exactly `size` bytes, or all of a blob.
-    pub(crate) fn file(&mut self, path: PathBuf, blob: Option<BlobId>, size: Option<u64>) {
+    /// Queues a file of exactly `size` bytes, or all of a blob, for an attempt.
+    pub(crate) fn file(&mut self, attempt: AttemptId, path: PathBuf, blob: Option<BlobId>, size: Option<u64>) {
         if size != Some(0) {
-            let sending = Sending { path, blob, open: None, offset: 0, left: size, piece: Bytes::new(), asked: false };
+            let (piece, asked) = (Bytes::new(), false);
+            let sending = Sending { attempt, path, blob, open: None, offset: 0, left: size, piece, asked };
             self.items.push_back(Item::File(sending));
         }
+    }
+
+    /// The file that is being sent, and for whom.
+    pub(crate) fn current(&self) -> Option<(AttemptId, PathBuf)> {
+        self.items.iter().find_map(|item| match item {
+            Item::File(sending) => Some((sending.attempt, sending.path.clone())),
+            _ => None,
+        })
     }
 
     /// Queues a mark.
@@ -232,7 +242,7 @@ mod tests {
             for announced in [Some(size as u64), None] {
                 let mut outbox = Outbox::default();
                 outbox.text().extend_from_slice(b"put\n");
-                outbox.file(file.path().into(), None, announced);
+                outbox.file(AttemptId(1), file.path().into(), None, announced);
                 outbox.mark(AttemptId(1));
                 let (bytes, marks) = drain(&mut outbox, 100_000);
                 assert!(bytes == [b"put\n", &content[..]].concat(), "{size}");
@@ -245,7 +255,7 @@ mod tests {
     fn a_file_that_shrank_is_noticed() {
         let file = file(b"short");
         let mut outbox = Outbox::default();
-        outbox.file(file.path().into(), None, Some(9));
+        outbox.file(AttemptId(1), file.path().into(), None, Some(9));
         let wanted = outbox.wanted().unwrap();
         assert!(outbox.wanted().is_none(), "asked once");
         let open = Arc::new(File::open(&wanted.path).unwrap());
@@ -256,9 +266,9 @@ mod tests {
     fn empty_files_and_blobs_are_nothing() {
         let file = file(b"");
         let mut outbox = Outbox::default();
-        outbox.file(file.path().into(), None, Some(0));
+        outbox.file(AttemptId(1), file.path().into(), None, Some(0));
         assert!(outbox.is_empty());
-        outbox.file(file.path().into(), None, None);
+        outbox.file(AttemptId(1), file.path().into(), None, None);
         outbox.bytes(Bytes::from_static(b"end\n"));
         assert_eq!(drain(&mut outbox, 9), (b"end\n".to_vec(), vec![]));
     }
@@ -284,7 +294,7 @@ mod tests {
                         outbox.bytes(content.into());
                     }
                     2 => {
-                        outbox.file(files[index].path().into(), None, Some(*size as u64));
+                        outbox.file(AttemptId(1), files[index].path().into(), None, Some(*size as u64));
                         bytes.extend(vec![b'f'; *size]);
                     }
                     _ => {

@@ -90,6 +90,13 @@ pub enum Input {
         /// What is to be sent, or why the job cannot run.
         outcome: Result<Prepared, Trouble>,
     },
+    /// A file that was announced to a peer cannot be read; its link ends too.
+    Unsendable {
+        /// Whose file.
+        attempt: AttemptId,
+        /// What the job is held with.
+        trouble: Trouble,
+    },
     /// Answer to [`Effect::Deliver`].
     Delivered {
         /// Which.

@@ -191,6 +191,16 @@ impl Master {
         }
     }
 
+    /// A file of a task that is on its way is gone: trying again would cost a link each time.
+    pub(super) fn unsendable(&mut self, now: Timestamp, id: AttemptId, trouble: &Trouble) {
+        if self.attempts.get(&id).is_some_and(|a| a.state == State::Sending) {
+            self.sending.remove(&id);
+            if let Some(attempt) = self.drop_attempt(id) {
+                self.hold(now, attempt.slot, trouble, None);
+            }
+        }
+    }
+
     fn start_of(&self, now: Timestamp, id: AttemptId) -> Started {
         let attempt = &self.attempts[&id];
         let peer = self.peers.get(attempt.link).expect("an attempt's peer stands");

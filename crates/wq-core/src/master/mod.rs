@@ -131,6 +131,7 @@ impl Master {
             Input::Stored { upto } => self.stored(now, upto),
             Input::StoreFailed { reason } => self.store_failed(reason),
             Input::Prepared { attempt, outcome } => self.prepared(now, attempt, outcome),
+            Input::Unsendable { attempt, trouble } => self.unsendable(now, attempt, &trouble),
             Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
             Input::Logged { token, warnings } => self.was_logged(token, warnings),
             Input::Stop => self.stop(now),

@@ -507,3 +507,17 @@ fn a_streamed_output_grows_in_its_place() {
     b.end(w, task, 0);
     assert_eq!(b.status(FIRST), None);
 }
+
+#[test]
+fn a_file_that_is_gone_while_it_is_sent_holds_its_job_and_no_other() {
+    let mut b = Bench::new();
+    b.auto.socket = false;
+    let w = b.worker(2);
+    b.submit(&[], 2);
+    let attempt = b.preparing()[0];
+    let trouble = Trouble { code: 13, subcode: 2, reason: "gone".into() };
+    b.input(Input::Unsendable { attempt, trouble });
+    b.input(Input::LinkDown { link: w, reason: DownReason::Ours });
+    assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("13"));
+    assert_eq!(b.status(JobId::new(1, 1)).as_deref(), Some("1"));
+}
