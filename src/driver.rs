@@ -127,7 +127,6 @@ impl Shell {
 
     /// Gives one input to the core and carries out what follows from it.
     pub(crate) fn input(&self, input: Input) {
-        tracing::trace!(?input);
         self.core.borrow_mut().handle(self.clock.now(), input);
         self.carry_out_all();
     }
@@ -150,7 +149,6 @@ impl Shell {
     }
 
     fn carry_out(&self, effect: Effect) {
-        tracing::trace!(?effect);
         match effect {
             Effect::Tell { link, message } => {
                 self.links.get(link).inspect(|link| link.tell(&message));

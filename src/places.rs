@@ -71,6 +71,15 @@ pub(crate) enum PlaceError {
         /// Its mode.
         mode: u32,
     },
+    /// A place like `/tmp` itself: it is not ours to close.
+    #[error("{path} is a folder that everybody shares (mode {mode:04o}): name a folder of its own, for example {path}/awq",
+        path = path.display())]
+    SharedFolder {
+        /// Which folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// Something else stands where the socket belongs.
     #[error("{} is no socket: remove it", path.display())]
     NoSocket {
@@ -258,6 +267,10 @@ fn check_entries(path: &Path) -> Result<(), PlaceError> {
 fn tighten(path: &Path, dir: &OwnedFd, wanted: u32) -> Result<(), PlaceError> {
     let facts = fstat(dir).map_err(|source| system("look at", path, source))?;
     let mode = facts.st_mode & 0o7777;
+    // Root owns `/tmp`, too; closing it would stop the whole machine.
+    if mode & 0o1002 != 0 {
+        return Err(PlaceError::SharedFolder { path: path.to_owned(), mode });
+    }
     if mode & 0o077 & !wanted != 0 {
         fchmod(dir, Mode::from_bits_truncate(wanted)).map_err(|source| system("chmod", path, source))?;
         tracing::warn!(folder = %path.display(), from = %format!("{mode:04o}"), to = %format!("{wanted:04o}"),
@@ -322,6 +335,19 @@ mod tests {
         let got = take(&work, &state, None, "here");
         assert!(matches!(got, Err(PlaceError::OthersCanWrite { mode: 0o775, .. })), "{got:?}");
         assert_eq!(mode(&work), 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_everybody_shares_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        for shared in [0o1777, 0o1755, 0o777] {
+            let work = dir.path().join(format!("{shared:o}"));
+            std::fs::create_dir(&work).unwrap();
+            std::fs::set_permissions(&work, PermissionsExt::from_mode(shared)).unwrap();
+            let got = take(&work, &dir.path().join("state"), None, "here");
+            assert!(matches!(got, Err(PlaceError::SharedFolder { .. })), "{got:?}");
+            assert_eq!((mode(&work), std::fs::read_dir(&work).unwrap().count()), (shared, 0), "untouched");
+        }
     }
 
     #[test]
