@@ -126,21 +126,30 @@ impl<S: Storage> Keeper<S> {
                 continue;
             }
             match self.write(orders) {
-                Ok(Some(upto)) => self.report(Input::Stored { upto }),
-                Ok(None) => {}
-                Err(reason) => {
-                    self.failed = true;
-                    tracing::error!(%reason, "the journal cannot be written any more");
-                    self.report(Input::StoreFailed { reason });
+                Ok(Some(upto)) => {
+                    self.report(Input::Stored { upto });
+                    // The mark that says how far the disk has everything, so that damage in an idle journal's last
+                    // batch does not pass for a torn tail.
+                    if let Err(reason) = self.write_batch(false) {
+                        self.fail(reason);
+                    }
                 }
+                Ok(None) => {}
+                Err(reason) => self.fail(reason),
             }
         }
         if !self.failed {
-            let synced = self.write_batch(true);
+            let synced = self.write_batch(true).and_then(|_| self.write_batch(false));
             if let Err(reason) = synced {
                 tracing::error!(%reason, "the end of the journal cannot be written");
             }
         }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.failed = true;
+        tracing::error!(%reason, "the journal cannot be written any more");
+        self.report(Input::StoreFailed { reason });
     }
 
     fn report(&self, input: Input) {
@@ -282,6 +291,24 @@ mod tests {
         let recovery = journal::replay(&FileStorage::new(dir.path()), |entry| seen.push(entry.record)).unwrap();
         assert_eq!(seen, [*note(1), *promise(2), *note(3)]);
         assert!(recovery.next_seq > 3);
+    }
+
+    #[test]
+    fn damage_in_the_last_batch_of_an_idle_journal_is_not_taken_for_a_tear() {
+        let dir = tempfile::tempdir().unwrap();
+        let (results, _got) = unbounded_channel();
+        let keeper =
+            RecordKeeper::start(Writer::create([1; 16]), FileStorage::new(dir.path()), results, Rc::default()).unwrap();
+        keeper.keep(RecordNo(1), promise(1), true);
+        keeper.keep(RecordNo(2), promise(2), true);
+        drop(keeper);
+        let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let reason = bytes.windows(4).rposition(|w| w == b"test").unwrap();
+        bytes[reason] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let read = journal::replay(&FileStorage::new(dir.path()), |_| ());
+        assert!(matches!(read, Err(journal::JournalError::Damaged { .. })), "{read:?}");
     }
 
     #[test]
