@@ -5,6 +5,7 @@
 //! called). `links` is the worker port, `control` the socket of the `condor_*` programs, `outputs`, `prepare` and
 //! `blobs` the files of jobs, `record_keeper` and `event_logs` the two threads that write for ever.
 
+pub mod awq;
 mod blobs;
 mod clock;
 mod control;

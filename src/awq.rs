@@ -1,0 +1,138 @@
+//! `awq`, the operator's program: what is done to the state of a master that does not run.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Parser, Subcommand};
+use journal::Tail;
+
+use crate::journal_files::FileStorage;
+
+/// Looks after the state of a stopped alien_work_queue.
+#[derive(Debug, Parser)]
+#[command(name = "awq", version)]
+pub struct Awq {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The journal: the folder `journal` of the state dir.
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum JournalCommand {
+    /// Reads everything and says whether a master can start from it.
+    Check {
+        /// The folder of the journal.
+        folder: PathBuf,
+    },
+    /// Writes a copy of what can be read and lists what is lost; the damaged journal is left as it is.
+    Salvage {
+        /// The folder of the damaged journal.
+        from: PathBuf,
+        /// The folder of the copy: new or empty.
+        to: PathBuf,
+    },
+}
+
+/// Carries out one command and prints what came of it.
+///
+/// # Errors
+/// A sentence with place and remedy.
+pub fn run(awq: &Awq) -> anyhow::Result<()> {
+    let Command::Journal { command } = &awq.command;
+    match command {
+        JournalCommand::Check { folder } => check(folder),
+        JournalCommand::Salvage { from, to } => salvage(from, to),
+    }
+}
+
+fn check(folder: &Path) -> anyhow::Result<()> {
+    ensure!(folder.is_dir(), "{} is no folder: name the folder `journal` of the state dir", folder.display());
+    let mut records = 0_u64;
+    let recovery = journal::replay(&FileStorage::new(folder), |_| records += 1)?;
+    println!("{}: sound, {records} records in {} segments", folder.display(), recovery.segments.len());
+    if let Tail::Torn { at, bytes_dropped, records_dropped, fault } = &recovery.tail {
+        println!(
+            "its end was cut by a crash in {at} ({fault}): {bytes_dropped} bytes and {records_dropped} records that nobody was told of"
+        );
+    }
+    Ok(())
+}
+
+fn salvage(from: &Path, to: &Path) -> anyhow::Result<()> {
+    ensure!(from.is_dir(), "{} is no folder: name the folder `journal` of the state dir", from.display());
+    std::fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    let mut entries = std::fs::read_dir(to).with_context(|| format!("cannot list {}", to.display()))?;
+    if entries.next().is_some() {
+        bail!("{} is not empty: name a new folder", to.display());
+    }
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).context("cannot get random bytes")?;
+    let salvaged = journal::salvage(&FileStorage::new(from), &mut FileStorage::new(to), id)?;
+    println!("{}: {} records saved", to.display(), salvaged.records);
+    for loss in &salvaged.losses {
+        match loss.records {
+            // At the very end nobody knows how many there were.
+            0 => println!("lost: {} bytes before {}", loss.bytes, loss.before),
+            n => println!("lost: {n} records from number {} on, before {}", loss.first_seq, loss.before),
+        }
+    }
+    if salvaged.checkpoint_mended {
+        println!("a checkpoint was damaged: jobs may be missing that this list does not name");
+    }
+    println!("to go on: move {} aside and {} into its place, then start the master", from.display(), to.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use journal::{How, JobId, LeftQueue, Record, Writer};
+
+    use super::*;
+
+    fn journal_of(folder: &Path, records: u32) {
+        let (mut writer, mut storage) = (Writer::create([1; 16]), FileStorage::new(folder));
+        for n in 1..=records {
+            let left = LeftQueue { job: JobId::new(n, 0), at_s: 5, how: How::Completed };
+            writer.append(&Record::from(left)).unwrap();
+            let batch = writer.take_batch().unwrap();
+            batch.carry_out(&mut storage).unwrap();
+            writer.synced(batch.upto_seq);
+        }
+    }
+
+    fn command(words: &[&str]) -> anyhow::Result<()> {
+        run(&Awq::try_parse_from(["awq", "journal"].iter().chain(words)).unwrap())
+    }
+
+    #[test]
+    fn a_damaged_journal_is_refused_and_salvaged_into_a_sound_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("journal"), dir.path().join("copy"));
+        std::fs::create_dir(&from).unwrap();
+        journal_of(&from, 20);
+        let names = [&from, &to].map(|path| path.to_str().unwrap());
+        command(&["check", names[0]]).unwrap();
+        let file = std::fs::read_dir(&from).unwrap().next().unwrap().unwrap().path();
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        std::fs::write(&file, &bytes).unwrap();
+        let refused = command(&["check", names[0]]).unwrap_err().to_string();
+        assert!(refused.contains("awq journal salvage"), "{refused}");
+        command(&["salvage", names[0], names[1]]).unwrap();
+        let mut saved = 0;
+        journal::replay(&FileStorage::new(&to), |_| saved += 1).unwrap();
+        assert!((17..20).contains(&saved), "{saved}");
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "the damaged one is left as it is");
+        let again = command(&["salvage", names[0], names[1]]).unwrap_err().to_string();
+        assert!(again.contains("is not empty"), "{again}");
+    }
+}
