@@ -23,7 +23,7 @@ use crate::workers::{Peer, Shape};
 /// Matches of one turn; the rest follows at once, after inputs that wait have had theirs.
 const MATCHES_MAX: usize = 256;
 
-/// Everything runs in one category for now: the original had none.
+/// One category for everything, as in the original, which had none.
 const CATEGORY: &str = "default";
 
 /// What changed since the last matching.
