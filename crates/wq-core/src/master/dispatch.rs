@@ -230,7 +230,7 @@ impl Master {
         let (files, names) = (&attempt.files, &attempt.names);
         match files.executable {
             Some(executable) if executable.is_shared() => {
-                parcel.shared(executable, &names.shared, peer.blobs.insert(executable.id));
+                parcel.shared(executable, &names.shared, !peer.blobs.contains(&executable.id));
             }
             Some(executable) => parcel.blob(executable, &names.executable, executable.mode | 0o700),
             None => {}
@@ -279,6 +279,8 @@ impl Master {
             subcode: 22,
             reason: format!("Transfer input files failure: Work Queue cannot carry this job: {error}"),
         })?;
+        // Only what is really sent is in the peer's cache: a task that cannot be written sends nothing.
+        peer.blobs.extend(files.executable.filter(|blob| blob.is_shared()).map(|blob| blob.id));
         attempt.sent = text.len() as u64 + parcel.puts.iter().map(|put| put.size).sum::<u64>();
         attempt.cached = parcel.puts.iter().filter(|put| !put.stays).map(|put| put.name.clone()).collect();
         attempt.task = Some(task);
@@ -305,27 +307,19 @@ impl Master {
     pub(super) fn flushed(&mut self, now: Timestamp, link: LinkId, id: AttemptId) {
         let Some(started) = self.sending.remove(&id) else { return };
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
-        if attempt.link != link {
+        // Whoever stops an attempt takes it out of `sending`, so it is on its way still.
+        if attempt.link != link || attempt.state != State::Sending {
             return;
         }
         attempt.started = now;
+        attempt.state = State::Running;
         let slot = attempt.slot;
-        match attempt.state.clone() {
-            State::Sending => {
-                attempt.state = State::Running;
-                self.apply_started(slot, &started);
-                let address = self.peers.get(link).map(|peer| peer.address.to_string()).unwrap_or_default();
-                let no = self.next_record;
-                self.log_executing(now, no, slot, &address);
-                self.watch_closely(now, link);
-                self.limit_time(now, id, slot);
-            }
-            // Stopped while its bytes were on the way: it did run, if only for a moment.
-            State::Killing(verdict) => {
-                self.kill(now, id, verdict);
-            }
-            _ => {}
-        }
+        self.apply_started(slot, &started);
+        let address = self.peers.get(link).map(|peer| peer.address.to_string()).unwrap_or_default();
+        let no = self.next_record;
+        self.log_executing(now, no, slot, &address);
+        self.watch_closely(now, link);
+        self.limit_time(now, id, slot);
     }
 
     /// `allowed_execute_duration` and `allowed_job_duration`: timers of ours, the wire's limits mean different things

@@ -521,3 +521,22 @@ fn a_file_that_is_gone_while_it_is_sent_holds_its_job_and_no_other() {
     assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("13"));
     assert_eq!(b.status(JobId::new(1, 1)).as_deref(), Some("1"));
 }
+
+#[test]
+fn an_executable_that_was_not_sent_is_not_taken_to_be_in_the_cache() {
+    let mut b = Bench::new();
+    b.worker(1);
+    let submission = |arguments: &str| {
+        let ad = [("Arguments", arguments)];
+        let crate::io::Ask::Submit { request, rows, mut blobs } = Bench::submission(&ad, 1) else { unreachable!() };
+        blobs[0].size = 100_000;
+        blobs[0].inline = None;
+        crate::io::Ask::Submit { request, rows, blobs }
+    };
+    // A NUL cannot stand in a command: the task is never written, its job is held.
+    b.ask(submission("\"a\0b\""));
+    assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("13"));
+    assert!(!b.seen.iter().any(|e| matches!(e, Effect::SendBody { .. })));
+    b.ask(submission("\"ab\""));
+    assert_eq!(b.seen.iter().filter(|e| matches!(e, Effect::SendBody { .. })).count(), 1);
+}
