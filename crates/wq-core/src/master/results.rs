@@ -160,7 +160,11 @@ impl Master {
             }
             Some(Expect::Output { attempt: id, output }) => {
                 let Some(attempt) = self.attempts.get_mut(&id) else { return };
-                let State::Fetching(left) = &mut attempt.state else { return };
+                let State::Fetching(left) = &mut attempt.state else {
+                    // Asked for together with results that did not hold this one: they will be asked for again.
+                    attempt.asked_ahead = false;
+                    return;
+                };
                 *left -= 1;
                 let last = *left == 0;
                 let output = &mut attempt.outputs[usize::from(output)];

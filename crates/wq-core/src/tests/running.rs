@@ -540,3 +540,22 @@ fn an_executable_that_was_not_sent_is_not_taken_to_be_in_the_cache() {
     b.ask(submission("\"ab\""));
     assert_eq!(b.seen.iter().filter(|e| matches!(e, Effect::SendBody { .. })).count(), 1);
 }
+
+#[test]
+fn outputs_that_were_asked_for_too_early_are_asked_for_again() {
+    let mut b = Bench::new();
+    let w = b.worker(2);
+    b.submit(&[], 1);
+    // The worker announces a result that is gone when it is asked (its task was killed meanwhile).
+    b.say(w, FromWorker::AvailableResults);
+    b.say(w, FromWorker::End);
+    for name in b.gets(w) {
+        b.say(w, FromWorker::Missing { name, errno: 2 });
+        b.say(w, FromWorker::End);
+    }
+    assert_eq!(b.status(FIRST).as_deref(), Some("2"));
+    b.submit(&[], 1);
+    let task = b.tasks(w)[0];
+    b.end(w, task, 0);
+    assert_eq!(b.status(FIRST), None, "two tasks are out now, and the first one's outputs are fetched");
+}
