@@ -188,6 +188,11 @@ impl Bench {
 
     pub(crate) fn report(&mut self, link: LinkId, task: TaskId, status: TaskStatus, exit: i32) {
         self.say(link, FromWorker::AvailableResults);
+        self.answer(link, task, status, exit);
+    }
+
+    /// The answer to `send_results`.
+    pub(crate) fn answer(&mut self, link: LinkId, task: TaskId, status: TaskStatus, exit: i32) {
         self.say(link, FromWorker::Result(TaskResult { status, exit, len: 0, time_us: 1_500_000, task }));
         self.input(Input::BodyDone { link, outcome: BodyOutcome::Text(Vec::new()) });
         self.say(link, FromWorker::End);

@@ -34,7 +34,7 @@ pub struct Config {
     pub owner_held_max: u64,
     /// Losses that count until a job is held.
     pub losses_max: u32,
-    /// Ask for the outputs of a link's only task together with its result (decision D38).
+    /// Ask for the outputs of a link's only task together with its result, and send the next task with them (D38).
     pub one_write: bool,
     /// Seconds until a peer must have said hello.
     pub hello_s: u64,

@@ -26,26 +26,49 @@ const PARKED_S: u64 = 3600;
 impl Master {
     pub(super) fn results_available(&mut self, link: LinkId) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
-        if peer.expects.contains(&Expect::Results) {
+        if peer.expects.iter().any(|expect| matches!(expect, Expect::Results { .. })) {
             peer.more_results = true;
             return;
         }
-        peer.expects.push_back(Expect::Results);
-        self.effect(Effect::Tell { link, message: ToWorker::SendResults });
-        self.ask_ahead(link);
+        let ahead = self.only_task(link);
+        self.collect(link, ahead);
     }
 
-    /// With one task out there is no doubt whose result it is: its outputs are asked for in the same write (D38).
-    fn ask_ahead(&mut self, link: LinkId) {
+    fn collect(&mut self, link: LinkId, ahead: Option<AttemptId>) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
-        let mut tasks = peer.tasks.values();
-        let (Some(id), None, true) = (tasks.next().copied(), tasks.next(), self.config.one_write) else { return };
-        let Some(attempt) = self.attempts.get_mut(&id) else { return };
-        if !matches!(attempt.state, State::Running | State::Sending) {
-            return;
+        peer.expects.push_back(Expect::Results { ahead });
+        self.effect(Effect::Tell { link, message: ToWorker::SendResults });
+        if let Some(id) = ahead {
+            // Its outputs are asked for in the same write, and the next task follows there too: a worker reads on only
+            // when it has answered, so its share is free by then (decision D38).
+            self.attempts.get_mut(&id).expect("just found").asked_ahead = true;
+            self.ask_for_outputs(id);
+            self.unbook(id);
         }
-        attempt.asked_ahead = true;
-        self.ask_for_outputs(id);
+    }
+
+    /// With one task out there is no doubt whose result it is.
+    fn only_task(&self, link: LinkId) -> Option<AttemptId> {
+        if !self.config.one_write {
+            return None;
+        }
+        let tasks = self.peers.get(link)?.tasks.values();
+        let mut out = tasks.filter(|id| {
+            matches!(self.attempts[id].state, State::Running | State::Sending | State::Killing(_))
+        });
+        let (Some(id), None) = (out.next().copied(), out.next()) else { return None };
+        (!matches!(self.attempts[&id].state, State::Killing(_))).then_some(id)
+    }
+
+    /// A task whose result was taken for granted has none yet: it has its share again.
+    fn granted_too_early(&mut self, id: AttemptId) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if matches!(attempt.state, State::Running | State::Sending) && !attempt.booked {
+            attempt.booked = true;
+            let (link, shape) = (attempt.link, attempt.shape);
+            self.peers.get_mut(link).expect("its link stands").used.add(shape);
+            self.peers.changed(link);
+        }
     }
 
     fn ask_for_outputs(&mut self, id: AttemptId) {
@@ -62,7 +85,7 @@ impl Master {
     /// A `result` line: its text follows.
     pub(super) fn result(&mut self, link: LinkId, result: TaskResult) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
-        if peer.expects.front() != Some(&Expect::Results) {
+        if !matches!(peer.expects.front(), Some(Expect::Results { .. })) {
             return self.misbehaved(link, "a result that was not asked for");
         }
         // A task that was killed meanwhile may still show up here; its text is dropped.
@@ -153,9 +176,14 @@ impl Master {
     pub(super) fn end_of_answer(&mut self, now: Timestamp, link: LinkId) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
         match peer.expects.pop_front() {
-            Some(Expect::Results) => {
-                if std::mem::take(&mut peer.more_results) {
-                    self.results_available(link);
+            Some(Expect::Results { ahead }) => {
+                let more = std::mem::take(&mut peer.more_results);
+                if let Some(id) = ahead {
+                    self.granted_too_early(id);
+                }
+                if more {
+                    // It may have been collected already: no reason to take a result for granted.
+                    self.collect(link, None);
                 }
             }
             Some(Expect::Output { attempt: id, output }) => {

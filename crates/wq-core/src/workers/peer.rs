@@ -23,7 +23,10 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// To `send_results`.
-    Results,
+    Results {
+        /// The link's only task: its result is taken for granted, its outputs are asked for already.
+        ahead: Option<AttemptId>,
+    },
     /// To `get` of this output.
     Output {
         /// Whose.
