@@ -1,7 +1,8 @@
 //! The one place where the core is called: inputs go in, effects come out and are carried out in order.
 //!
 //! Everything here runs on one thread. Carrying out an effect never calls the core again: what must wait, waits in a
-//! link's or client's queue, in the pool, or with one of the two writing threads, and comes back as a [`Report`].
+//! link's or client's queue, in the pool, or with one of the two writing threads, and comes back as a [`Report`]; an
+//! answer that is known at once is the next input.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -134,7 +135,9 @@ impl Shell {
     fn carry_out_all(&self) {
         loop {
             let Some(effect) = self.core.borrow_mut().poll_effect() else { break };
-            self.carry_out(effect);
+            if let Some(input) = self.carry_out(effect) {
+                self.core.borrow_mut().handle(self.clock.now(), input);
+            }
         }
         let due = self.core.borrow().poll_timeout();
         // A later time needs no wake-up: the timer looks again when it fires.
@@ -148,7 +151,8 @@ impl Shell {
         }
     }
 
-    fn carry_out(&self, effect: Effect) {
+    /// Carries out one effect; gives the answer if it is known at once.
+    fn carry_out(&self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Tell { link, message } => {
                 self.links.get(link).inspect(|link| link.tell(&message));
@@ -176,6 +180,9 @@ impl Shell {
             }
             Effect::Sync { upto } => self.with_writers(|(records, _)| records.sync(upto)),
             Effect::Prepare { attempt, plan } => {
+                if let Some(prepared) = self.preparer.known(&plan) {
+                    return Some(Input::Prepared { attempt, outcome: Ok(prepared) });
+                }
                 let preparer = Arc::clone(&self.preparer);
                 self.pool.give(move || Report::Input(Input::Prepared { attempt, outcome: preparer.prepare(&plan) }));
             }
@@ -205,6 +212,7 @@ impl Shell {
             }
             Effect::Notice(notice) => tell_operator(&notice),
         }
+        None
     }
 
     fn with_writers(&self, work: impl FnOnce(&(RecordKeeper, EventLogs))) {

@@ -122,6 +122,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers_max: Option<usize>,
 
+    /// Ask for a task's outputs and send the next task before the result is read [default: true]
+    #[arg(long, env = "AWQ_ONE_WRITE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_write: Option<bool>,
+
     /// Answer AliEn's own two counting commands with one line a job [default: true]
     #[arg(long, env = "AWQ_COMPAT_ALIEN_COUNT_LINES", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,6 +186,8 @@ pub struct Options {
     pub submission_max: u64,
     /// Most connections that have not introduced themselves.
     pub strangers_max: usize,
+    /// Decision D38.
+    pub one_write: bool,
     /// Decision D61.
     pub alien_count_lines: bool,
     /// Decision D63.
@@ -281,6 +288,7 @@ impl Settings {
             outputs_fsync: self.outputs_fsync.unwrap_or(false),
             submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),
+            one_write: self.one_write.unwrap_or(true),
             alien_count_lines: self.compat_alien_count_lines.unwrap_or(true),
             submit_hint: self.compat_submit_hint.unwrap_or(true),
         })

@@ -51,6 +51,25 @@ impl Preparer {
         self.words.input(path, errno(error))
     }
 
+    /// The answer to a plan that needs no look at the disk: nothing is sent, and all its folders were fine a moment ago.
+    /// A target that is no regular file shows at delivery.
+    pub(crate) fn known(&self, plan: &Plan) -> Option<Prepared> {
+        let fine = |path: &Path, rights| self.is_fine(path, rights);
+        let writable = AccessFlags::W_OK | AccessFlags::X_OK;
+        let known = plan.inputs.is_empty()
+            && fine(Path::new(&plan.iwd), AccessFlags::X_OK)
+            && plan
+                .outputs
+                .iter()
+                .all(|output| Path::new(output).parent().is_some_and(|folder| fine(folder, writable)));
+        known.then(Prepared::default)
+    }
+
+    fn is_fine(&self, path: &Path, rights: AccessFlags) -> bool {
+        let folders = self.folders.lock().expect("no panic under this lock");
+        folders.get(&(path.to_owned(), rights)).is_some_and(|seen| seen.elapsed() < FOLDER_GOOD_FOR)
+    }
+
     /// Carries out a plan.
     ///
     /// # Errors
@@ -92,20 +111,17 @@ impl Preparer {
     }
 
     fn check_folder(&self, path: &Path, rights: AccessFlags) -> Result<(), Errno> {
-        let key = (path.to_owned(), rights);
-        let now = Instant::now();
-        let mut folders = self.folders.lock().expect("no panic under this lock");
-        if folders.get(&key).is_some_and(|seen| now.duration_since(*seen) < FOLDER_GOOD_FOR) {
+        if self.is_fine(path, rights) {
             return Ok(());
         }
-        drop(folders);
+        let now = Instant::now();
         // With the point behind it nothing but a folder is found.
         may(&path.join("."), rights)?;
-        folders = self.folders.lock().expect("no panic under this lock");
+        let mut folders = self.folders.lock().expect("no panic under this lock");
         if folders.len() >= FOLDERS_MAX {
             folders.clear();
         }
-        folders.insert(key, now);
+        folders.insert((path.to_owned(), rights), now);
         Ok(())
     }
 }
@@ -374,6 +390,19 @@ mod tests {
         let plan = Plan { iwd: bench.path("gone"), ..Plan::default() };
         let got = prepare(&plan).unwrap_err();
         assert_eq!((got.code, got.subcode), (14, 2));
+    }
+
+    #[test]
+    fn folders_that_were_fine_are_not_looked_at_again() {
+        let bench = Bench::new();
+        bench.write("in", 1);
+        let preparer = Preparer::new(Words::new("submit"));
+        let plan = bench.plan(&[], &["new"]);
+        assert_eq!(preparer.known(&plan), None);
+        preparer.prepare(&plan).unwrap();
+        assert_eq!(preparer.known(&plan), Some(Prepared::default()));
+        assert_eq!(preparer.known(&bench.plan(&[], &["other/new"])), None);
+        assert_eq!(preparer.known(&bench.plan(&[("in", "in", false)], &["new"])), None, "inputs are looked up");
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn build(
         condor_version: site.condor_version.clone(),
         project: options.project_name.clone(),
         job_wrapper: wrapper,
+        one_write: options.one_write,
         ..Config::default()
     });
     let recovered = recovery::recover(&storage, &store, &mut core)?;

@@ -10,6 +10,8 @@ mod durable;
 mod full_disk;
 mod never_zero;
 mod no_master;
+mod one_write;
 mod passwords;
 mod sync_order;
+mod trace;
 mod traversal;
