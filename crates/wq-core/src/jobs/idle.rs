@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::lane::Lane;
 use crate::ids::JobId;
 use crate::jobs::{OwnerId, Slot};
-use crate::workers::Shape;
+use crate::workers::{Shape, Sum};
 
 /// What the jobs of one queue have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,8 @@ pub struct IdleQueues {
     slots: Vec<Option<Queue>>,
     free: Vec<u32>,
     ready: usize,
+    /// What the waiting jobs need in all.
+    needs: Sum,
     /// The owner that was served last: the next in order comes first.
     last_owner: Option<OwnerId>,
 }
@@ -93,20 +95,26 @@ impl IdleQueues {
 
     /// A job waits from now on.
     pub fn push(&mut self, id: QueueId, prio: i32, job: JobId, slot: Slot) {
-        let fresh = self.queue_mut(id).lanes.entry(Reverse(prio)).or_default().push(job, slot);
+        let queue = self.queue_mut(id);
+        let fresh = queue.lanes.entry(Reverse(prio)).or_default().push(job, slot);
         assert!(fresh, "job {job} waits twice");
+        let shape = queue.key.shape;
         self.ready += 1;
+        self.needs.add(shape.into());
     }
 
     /// A job no longer waits.
     pub fn take(&mut self, id: QueueId, prio: i32, job: JobId, slot: Slot) {
-        let lanes = &mut self.queue_mut(id).lanes;
+        let queue = self.queue_mut(id);
+        let shape = queue.key.shape;
+        let lanes = &mut queue.lanes;
         let lane = lanes.get_mut(&Reverse(prio)).expect("a waiting job's lane exists");
         assert!(lane.take(job, slot), "job {job} did not wait");
         if lane.len() == 0 {
             lanes.remove(&Reverse(prio));
         }
         self.ready -= 1;
+        self.needs.sub(shape.into());
     }
 
     /// The first job of a queue.
@@ -165,6 +173,11 @@ impl IdleQueues {
         self.ready
     }
 
+    /// What they need in all.
+    pub fn needs(&self) -> Sum {
+        self.needs
+    }
+
     /// Number of queues.
     pub fn len(&self) -> usize {
         self.by_key.len()
@@ -179,6 +192,11 @@ impl IdleQueues {
     pub fn check_invariants(&self) {
         assert_eq!(self.ready, self.slots.iter().flatten().map(Queue::ready).sum::<usize>());
         assert_eq!(self.by_key.len(), self.slots.iter().flatten().count());
+        let mut needs = Sum::default();
+        for queue in self.slots.iter().flatten() {
+            (0..queue.ready()).for_each(|_| needs.add(queue.key.shape.into()));
+        }
+        assert_eq!(needs, self.needs);
         for queue in self.slots.iter().flatten() {
             assert!(queue.members as usize >= queue.ready());
             assert!(queue.lanes.values().all(|lane| lane.len() > 0));

@@ -32,7 +32,8 @@ impl Master {
                 let name = self.config.project.clone().into();
                 self.effect(Effect::Tell { link, message: ToWorker::ProjectName(name) });
             }
-            FromWorker::Status(_) | FromWorker::Http { .. } => self.close(link, "status queries are not answered here"),
+            // The shell answers those who open with it.
+            FromWorker::Status(_) | FromWorker::Http { .. } => self.misbehaved(link, "a status request from a worker"),
             FromWorker::PasswordOffered => {
                 self.close(link, "the peer has a password file and this master has none (--password-file)");
             }
@@ -71,6 +72,10 @@ impl Master {
 
     fn info(&mut self, now: Timestamp, link: LinkId, info: &Info) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
+        if peer.note_info(info) {
+            self.peers.changed(link);
+            return;
+        }
         match info {
             Info::EndOfResourceUpdate => {
                 if peer.host.is_empty() {

@@ -2,7 +2,8 @@
 //!
 //! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
-//! * `submit`, `act`, `query`, `schedd` what clients ask · `policies` periodic expressions · `recover` after a restart
+//! * `submit`, `act`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
+//! * `policies` periodic expressions · `recover` after a restart
 //!
 //! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
 
@@ -16,6 +17,7 @@ mod policies;
 mod promises;
 mod query;
 mod recover;
+mod report;
 mod results;
 mod schedd;
 mod submit;
@@ -29,6 +31,7 @@ use journal::Record;
 pub use self::config::Config;
 use self::promises::{Logged, Promises};
 use self::query::Cursor;
+pub use self::report::{PeerFacts, Report, TaskFacts, TaskPlace};
 use self::timers::{Timer, Timers};
 use crate::ids::{AttemptId, BlobId, ClientId, RecordNo, Timestamp};
 use crate::io::{Ask, Caller, Effect, Input};
@@ -72,6 +75,8 @@ pub struct Master {
     /// Times of recent losses, to tell one broken worker from a broken network.
     recent_losses: VecDeque<Timestamp>,
     policies: policies::Policies,
+    /// Jobs that ended since the start.
+    completed: u64,
     recovery: Option<recover::Recovery>,
     /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
     events: events::Progress,
@@ -107,6 +112,7 @@ impl Master {
             dirty: dispatch::Dirty::default(),
             recent_losses: VecDeque::new(),
             policies: policies::Policies::default(),
+            completed: 0,
             recovery: Some(recover::Recovery::default()),
             events: events::Progress::default(),
             stopping: false,
@@ -245,6 +251,10 @@ impl Master {
             {
                 assert_eq!(peer.tasks.get(&task), Some(id), "attempt {id} is known to its peer");
             }
+        }
+        for id in self.sending.keys() {
+            let job = self.table.get(self.attempts[id].slot);
+            assert_eq!(job.status(), crate::jobs::Status::Idle, "{} is being sent", job.id);
         }
         for peer in self.peers.iter() {
             for attempt in peer.tasks.values() {

@@ -390,6 +390,7 @@ impl Master {
         let (Some(ended), Some(attempt)) = (self.ended.remove(&id), self.attempts.get(&id)) else { return };
         let slot = attempt.slot;
         self.apply_ended(slot, &ended);
+        self.completed += 1;
         let run_s = (ended.run_time_us / 1_000_000) as i64;
         self.log_terminated(now, no, slot, run_s);
         self.acknowledge(id);

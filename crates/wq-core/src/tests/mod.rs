@@ -3,4 +3,5 @@
 mod acting;
 mod crashes;
 mod memory;
+mod reports;
 mod running;

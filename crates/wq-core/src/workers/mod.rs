@@ -3,7 +3,9 @@
 mod index;
 mod peer;
 mod shape;
+mod tally;
 
 pub use index::FreeIndex;
 pub use peer::{Expect, Peer, Peers, Phase};
-pub use shape::{Amount, Shape};
+pub use shape::{Amount, Shape, Sum};
+pub use tally::Tally;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use wq_proto::{Protocol, ResourceKind, TaskId};
+use wq_proto::{Info, Protocol, ResourceKind, TaskId};
 
 use super::index::FreeIndex;
 use super::shape::{Amount, Shape};
+use super::tally::{Tallies, Tally};
 use crate::ids::{AttemptId, BlobId, LinkId, Timestamp};
 
 /// How far a connection has come.
@@ -39,6 +40,14 @@ pub enum Expect {
 /// Three refusals of one shape in a row: not sent there until its resources change (decision D40).
 const FORSAKEN_MAX: u32 = 3;
 
+/// Resources while their lines are read.
+#[derive(Debug, Default)]
+struct Staged {
+    total: Amount,
+    largest: Amount,
+    workers: u32,
+}
+
 /// A worker or foreman.
 #[derive(Debug)]
 pub struct Peer {
@@ -59,9 +68,17 @@ pub struct Peer {
     /// The most that one job can have: for a foreman its biggest worker.
     pub largest: Amount,
     /// The same while a block of `resource` lines is read.
-    staged: Option<Box<(Amount, Amount)>>,
+    staged: Option<Box<Staged>>,
+    /// Workers below a foreman.
+    pub workers: u32,
+    /// Tasks that wait inside a foreman for one of its workers, as it said last.
+    pub queued: u32,
+    /// The last `info` line was `tasks_running`.
+    said_running: bool,
     /// What is booked.
     pub used: Amount,
+    /// Tasks that it ran to their end.
+    pub completed: u64,
     /// Tasks by their number on this link.
     pub tasks: BTreeMap<TaskId, AttemptId>,
     next_task: u32,
@@ -107,8 +124,12 @@ impl Peer {
             host: "".into(),
             total: Amount::default(),
             largest: Amount::default(),
+            workers: 0,
+            queued: 0,
+            said_running: false,
             staged: None,
             used: Amount::default(),
+            completed: 0,
             tasks: BTreeMap::new(),
             next_task: 1,
             preparing: BTreeSet::new(),
@@ -131,13 +152,14 @@ impl Peer {
     /// Takes one `resource` line of a block.
     pub fn stage(&mut self, kind: &ResourceKind, total: u64, largest: u64) {
         let (total, largest) = (total.min(1 << 50), largest.min(1 << 50));
-        let (all, most) = &mut **self.staged.get_or_insert_default();
+        let Staged { total: all, largest: most, workers } = &mut **self.staged.get_or_insert_default();
         let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match kind {
             ResourceKind::Cores => (all.cores, most.cores) = (narrow(total), narrow(largest)),
             ResourceKind::Gpus => (all.gpus, most.gpus) = (narrow(total), narrow(largest)),
             ResourceKind::Memory => (all.memory_mb, most.memory_mb) = (total, largest),
             ResourceKind::Disk => (all.disk_mb, most.disk_mb) = (total, largest),
+            ResourceKind::Workers => *workers = narrow(total),
             _ => {}
         }
     }
@@ -145,13 +167,29 @@ impl Peer {
     /// The block is complete. True if anything changed.
     pub fn commit_resources(&mut self) -> bool {
         let Some(staged) = self.staged.take() else { return false };
-        let (total, largest) = *staged;
-        let changed = (total, largest) != (self.total, self.largest);
-        (self.total, self.largest) = (total, largest);
+        let Staged { total, largest, workers } = *staged;
+        let changed = (total, largest, workers) != (self.total, self.largest, self.workers);
+        (self.total, self.largest, self.workers) = (total, largest, workers);
         if changed {
             self.forsaken.clear();
         }
         changed
+    }
+
+    /// Takes an `info` line of a foreman; true if it said how many tasks wait inside.
+    ///
+    /// Foremen of protocol 7 and later say `tasks_waiting` twice in a block; behind `tasks_running` it means something
+    /// else.
+    pub fn note_info(&mut self, info: &Info) -> bool {
+        let again = std::mem::replace(&mut self.said_running, matches!(info, Info::TasksRunning(_)));
+        match info {
+            Info::TasksWaiting(tasks) if self.foreman && !again => {
+                let most = self.tasks.len();
+                self.queued = usize::try_from(*tasks).map_or(most, |tasks| tasks.min(most)) as u32;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What is free, or `None` if nothing may be sent now.
@@ -193,6 +231,7 @@ impl Peer {
     pub fn accepted(&mut self, shape: Shape) {
         self.forsaken.retain(|(known, _)| *known != shape);
         self.failures = 0;
+        self.completed += 1;
     }
 
     /// A number for the next task, unused on this link.
@@ -212,6 +251,7 @@ impl Peer {
 pub struct Peers {
     slots: Vec<Option<Box<Peer>>>,
     index: FreeIndex,
+    tallies: Tallies,
     ready: usize,
 }
 
@@ -231,15 +271,18 @@ impl Peers {
         self.slots.get(link.slot as usize)?.as_deref().filter(|peer| peer.link == link)
     }
 
-    /// The same, to write. Call [`Peers::changed`] when what is free may have changed.
+    /// The same, to write. Call [`Peers::changed`] when what is free or counted may have changed.
     pub fn get_mut(&mut self, link: LinkId) -> Option<&mut Peer> {
         self.slots.get_mut(link.slot as usize)?.as_deref_mut().filter(|peer| peer.link == link)
     }
 
-    /// Brings the index up to date with the peer.
+    /// Brings index and sums up to date with the peer.
     pub fn changed(&mut self, link: LinkId) {
-        let free = self.get(link).and_then(Peer::free);
-        self.index.set(link.slot, free);
+        let Some(peer) = self.slots.get(link.slot as usize).and_then(|peer| peer.as_deref()) else { return };
+        if peer.link == link {
+            self.index.set(link.slot, peer.free());
+            self.tallies.set(link.slot, Some(peer));
+        }
     }
 
     /// Removes a connection.
@@ -250,6 +293,7 @@ impl Peers {
             self.ready -= 1;
         }
         self.index.set(link.slot, None);
+        self.tallies.set(link.slot, None);
         Some(*peer)
     }
 
@@ -286,9 +330,24 @@ impl Peers {
         self.ready
     }
 
+    /// Sums over those.
+    pub fn tally(&self) -> Tally {
+        self.tallies.sums()
+    }
+
+    /// Those of them that get no work for a while.
+    pub fn quarantined(&self) -> impl Iterator<Item = &Peer> {
+        self.tallies.quarantined().filter_map(|slot| self.at(slot))
+    }
+
+    /// Peers from this slot on.
+    pub fn from(&self, slot: u32) -> impl Iterator<Item = &Peer> {
+        self.slots.iter().skip(slot as usize).flatten().map(|peer| &**peer)
+    }
+
     /// All peers, by slot.
     pub fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.slots.iter().flatten().map(|peer| &**peer)
+        self.from(0)
     }
 
     fn at(&self, slot: u32) -> Option<&Peer> {
@@ -298,6 +357,7 @@ impl Peers {
     /// Cross-checks the index and the bookings.
     pub fn check_invariants(&self, shape_of: impl Fn(AttemptId) -> Option<Shape>) {
         self.index.check_invariants(|slot| self.at(slot).and_then(Peer::free));
+        self.tallies.check_invariants(self.iter());
         assert_eq!(self.ready, self.iter().filter(|p| p.phase == Phase::Ready).count());
         for peer in self.iter() {
             let mut used = Amount::default();

@@ -67,3 +67,50 @@ impl Amount {
         self.disk_mb -= shape.disk_mb;
     }
 }
+
+impl From<Shape> for Amount {
+    fn from(shape: Shape) -> Amount {
+        Amount { cores: shape.cores, gpus: shape.gpus, memory_mb: shape.memory_mb, disk_mb: shape.disk_mb }
+    }
+}
+
+/// Sums over many jobs or peers: wide enough that no claim of theirs, however often made, leaves the range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sum {
+    /// Cores.
+    pub cores: u128,
+    /// GPUs.
+    pub gpus: u128,
+    /// MB.
+    pub memory_mb: u128,
+    /// MB.
+    pub disk_mb: u128,
+}
+
+impl Sum {
+    /// Counts an amount in.
+    pub fn add(&mut self, amount: Amount) {
+        self.cores += u128::from(amount.cores);
+        self.gpus += u128::from(amount.gpus);
+        self.memory_mb += u128::from(amount.memory_mb);
+        self.disk_mb += u128::from(amount.disk_mb);
+    }
+
+    /// Takes out what was counted in before.
+    pub fn sub(&mut self, amount: Amount) {
+        self.cores -= u128::from(amount.cores);
+        self.gpus -= u128::from(amount.gpus);
+        self.memory_mb -= u128::from(amount.memory_mb);
+        self.disk_mb -= u128::from(amount.disk_mb);
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Sum) -> Sum {
+        Sum {
+            cores: self.cores + other.cores,
+            gpus: self.gpus + other.gpus,
+            memory_mb: self.memory_mb + other.memory_mb,
+            disk_mb: self.disk_mb + other.disk_mb,
+        }
+    }
+}
