@@ -354,6 +354,15 @@ fn tell_operator(notice: &Notice) {
         Notice::JobHeld { job, trouble } => {
             tracing::warn!(%job, code = trouble.code, subcode = trouble.subcode, reason = trouble.reason, "a job was held");
         }
+        Notice::Quarantined { who, worker, minutes } => {
+            let link = worker.map(|link| link.slot);
+            tracing::warn!(
+                who,
+                link,
+                minutes,
+                "no jobs for a while: several in a row failed there through no fault of theirs"
+            );
+        }
         Notice::Misbehaved { link, how } => tracing::warn!(link = link.slot, how, "a worker broke the protocol"),
     }
 }

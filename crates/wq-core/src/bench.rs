@@ -128,16 +128,23 @@ impl Bench {
     }
 
     pub(crate) fn peer(&mut self, os: &str, protocol: Protocol, total: [u64; 4], largest: [u64; 4]) -> LinkId {
+        self.peer_at(&format!("host{}", self.turn), os, protocol, total, largest)
+    }
+
+    /// The same on a host of this name.
+    pub(crate) fn peer_at(
+        &mut self,
+        host: &str,
+        os: &str,
+        protocol: Protocol,
+        total: [u64; 4],
+        largest: [u64; 4],
+    ) -> LinkId {
         let link = LinkId { slot: self.turn, turn: self.turn };
         self.turn += 1;
         self.input(Input::LinkUp { link, address: format!("127.0.0.1:{}", 40_000 + link.slot) });
-        let hello = Hello {
-            protocol,
-            host: format!("host{}", link.slot),
-            os: os.into(),
-            arch: "x86_64".into(),
-            version: "7.4.16".into(),
-        };
+        let hello =
+            Hello { protocol, host: host.into(), os: os.into(), arch: "x86_64".into(), version: "7.4.16".into() };
         self.say(link, FromWorker::Hello(Box::new(hello)));
         self.resources(link, total, largest);
         link

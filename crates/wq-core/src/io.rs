@@ -525,6 +525,15 @@ pub enum Notice {
         /// Why.
         trouble: Trouble,
     },
+    /// A worker or host gets no jobs for a while, after failures that were not the jobs' (decision D41).
+    Quarantined {
+        /// Name and address of the host.
+        who: String,
+        /// Only this connection of the host, or all of them.
+        worker: Option<LinkId>,
+        /// How long.
+        minutes: u64,
+    },
     /// A peer broke a rule.
     Misbehaved {
         /// Which.

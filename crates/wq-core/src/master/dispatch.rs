@@ -75,6 +75,9 @@ impl Master {
     /// Gives a peer jobs until nothing fits. False when the turn is over first.
     fn fill_peer(&mut self, now: Timestamp, link: LinkId, left: &mut usize) -> bool {
         loop {
+            if self.is_hosts_quarantine(now, link) {
+                return true;
+            }
             let Some(peer) = self.peers.get(link) else { return true };
             if peer.free().is_none_or(|free| free.cores == 0) {
                 return true;
@@ -109,7 +112,9 @@ impl Master {
                 return true;
             };
             *left -= 1;
-            self.begin(now, slot, link);
+            if !self.is_hosts_quarantine(now, link) {
+                self.begin(now, slot, link);
+            }
         }
         true
     }

@@ -7,12 +7,15 @@ use super::Master;
 use super::timers::Timer;
 use crate::ids::{LinkId, Timestamp};
 use crate::io::{BodyOutcome, DownReason, Effect, Notice};
-use crate::run::State;
-use crate::workers::{Expect, Peer, Phase};
+use crate::run::{Attempt, State};
+use crate::workers::{Expect, HostKey, Peer, Phase, Shape};
 
 /// Losses within this time are looked at together: three or more are the network's fault, not the jobs' (D41).
 const LOSS_WINDOW_S: u64 = 30;
 const LOSSES_TOGETHER: usize = 3;
+
+/// A link that is lost within this time of a start is taken to be the worker's failure (decision D41).
+const YOUNG_S: u64 = 10;
 
 impl Master {
     pub(super) fn link_up(&mut self, now: Timestamp, link: LinkId, address: &str) {
@@ -221,6 +224,9 @@ impl Master {
             }));
         }
         let counted = !peer.leaving && !self.stopping && !peer.tasks.is_empty() && self.alone(now);
+        if counted && peer.tasks.values().any(|id| self.attempts.get(id).is_some_and(|a| died_of(now, a))) {
+            self.host_failed(now, peer.host_key());
+        }
         for id in peer.tasks.into_values().chain(peer.preparing) {
             let Some(attempt) = self.attempts.get_mut(&id) else { continue };
             attempt.task = None;
@@ -254,16 +260,48 @@ impl Master {
     /// A peer failed a job through its own fault: after five in a row it gets none for a while (decision D41).
     pub(super) fn peer_failed(&mut self, now: Timestamp, link: LinkId) {
         let Some(peer) = self.peers.get_mut(link) else { return };
-        peer.failures += 1;
-        if peer.failures >= 5 {
-            let minutes = 1_u64 << (peer.failures - 5).min(6);
-            let until = now.plus_s(60 * minutes.min(60));
-            peer.quarantined_until = Some(until);
-            self.peers.changed(link);
-            self.timers.set(until, Timer::Quarantine(link));
-            let how = format!("{minutes} min without work after repeated failures that were not the jobs'");
-            self.effect(Effect::Notice(Notice::Misbehaved { link, how }));
+        let host = peer.host_key();
+        if let Some(minutes) = peer.strikes.add(now) {
+            let until = now.plus_s(60 * minutes);
+            self.effect(Effect::Notice(Notice::Quarantined { who: host.to_string(), worker: Some(link), minutes }));
+            self.quarantine(link, until);
         }
+        self.host_failed(now, host);
+    }
+
+    fn host_failed(&mut self, now: Timestamp, host: HostKey) {
+        let who = host.to_string();
+        if let Some(minutes) = self.health.failed(now, host) {
+            self.effect(Effect::Notice(Notice::Quarantined { who, worker: None, minutes }));
+        }
+    }
+
+    /// A peer ran a job.
+    pub(super) fn peer_succeeded(&mut self, link: LinkId, shape: Shape) {
+        let Some(peer) = self.peers.get_mut(link) else { return };
+        peer.accepted(shape);
+        if !self.health.is_spotless() {
+            let host = peer.host_key();
+            self.health.ran(&host);
+        }
+    }
+
+    /// Whether the peer's host has no work now. Found out when a job would go there, so that a host's failure costs no
+    /// walk over its workers.
+    pub(super) fn is_hosts_quarantine(&mut self, now: Timestamp, link: LinkId) -> bool {
+        if self.health.is_spotless() {
+            return false;
+        }
+        let host = self.peers.get(link).map(Peer::host_key);
+        let until = host.and_then(|host| self.health.quarantined_until(now, &host));
+        until.inspect(|until| self.quarantine(link, *until)).is_some()
+    }
+
+    fn quarantine(&mut self, link: LinkId, until: Timestamp) {
+        let peer = self.peers.get_mut(link).expect("the caller has it");
+        peer.quarantined_until = Some(until);
+        self.peers.changed(link);
+        self.timers.set(until, Timer::Quarantine(link));
     }
 
     pub(super) fn quarantine_over(&mut self, now: Timestamp, link: LinkId) {
@@ -274,5 +312,14 @@ impl Master {
             self.peers.changed(link);
             self.dirty.peer(link);
         }
+    }
+}
+
+/// Whether a link that broke without notice broke with this attempt: it was being transferred, or had just begun.
+fn died_of(now: Timestamp, attempt: &Attempt) -> bool {
+    match attempt.state {
+        State::Sending | State::Fetching(_) => true,
+        State::Running => now.since(attempt.started) < YOUNG_S * 1_000_000,
+        _ => false,
     }
 }

@@ -38,7 +38,7 @@ use crate::io::{Ask, Caller, Effect, Input};
 use crate::jobs::view::{JobView, SiteFacts};
 use crate::jobs::{JobTable, Slot};
 use crate::run::Attempt;
-use crate::workers::Peers;
+use crate::workers::{Health, Peers};
 
 /// Room for effects that is kept between inputs.
 const EFFECTS_KEPT: usize = 1024;
@@ -74,6 +74,8 @@ pub struct Master {
     dirty: dispatch::Dirty,
     /// Times of recent losses, to tell one broken worker from a broken network.
     recent_losses: VecDeque<Timestamp>,
+    /// Hosts that fail jobs.
+    health: Health,
     policies: policies::Policies,
     /// Jobs that ended since the start.
     completed: u64,
@@ -111,6 +113,7 @@ impl Master {
             effects: VecDeque::new(),
             dirty: dispatch::Dirty::default(),
             recent_losses: VecDeque::new(),
+            health: Health::default(),
             policies: policies::Policies::default(),
             completed: 0,
             recovery: Some(recover::Recovery::default()),

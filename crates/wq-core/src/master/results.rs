@@ -53,9 +53,8 @@ impl Master {
             return None;
         }
         let tasks = self.peers.get(link)?.tasks.values();
-        let mut out = tasks.filter(|id| {
-            matches!(self.attempts[id].state, State::Running | State::Sending | State::Killing(_))
-        });
+        let mut out =
+            tasks.filter(|id| matches!(self.attempts[id].state, State::Running | State::Sending | State::Killing(_)));
         let (Some(id), None) = (out.next().copied(), out.next()) else { return None };
         (!matches!(self.attempts[&id].state, State::Killing(_))).then_some(id)
     }
@@ -122,9 +121,7 @@ impl Master {
             TaskStatus::Success if !status.misses_input() => {
                 attempt.exit = Some(exit_of(attempt.raw_exit));
                 self.unbook(id);
-                if let Some(peer) = self.peers.get_mut(link) {
-                    peer.accepted(shape);
-                }
+                self.peer_succeeded(link, shape);
                 self.fetch(now, id);
             }
             TaskStatus::ResourceExhaustion | TaskStatus::DiskAllocationFull => {

@@ -1,10 +1,12 @@
 //! The peers: workers and foremen, what they have and what is booked on them.
 
+mod health;
 mod index;
 mod peer;
 mod shape;
 mod tally;
 
+pub use health::{Health, HostKey};
 pub use index::FreeIndex;
 pub use peer::{Expect, Peer, Peers, Phase};
 pub use shape::{Amount, Shape, Sum};

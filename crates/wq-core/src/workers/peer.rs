@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wq_proto::{Info, Protocol, ResourceKind, TaskId};
 
+use super::health::{HostKey, Strikes};
 use super::index::FreeIndex;
 use super::shape::{Amount, Shape};
 use super::tally::{Tallies, Tally};
@@ -106,9 +107,9 @@ pub struct Peer {
     pub leaving: bool,
     /// Shapes it gave back, and how often in a row.
     forsaken: Vec<(Shape, u32)>,
-    /// Failures in a row that were the worker's (decision D41).
-    pub failures: u32,
-    /// Nothing is sent before this.
+    /// Failures in a row that were the worker's.
+    pub strikes: Strikes,
+    /// Nothing is sent before this, for its own failures or its host's.
     pub quarantined_until: Option<Timestamp>,
 }
 
@@ -144,7 +145,7 @@ impl Peer {
             heard_at: now,
             leaving: false,
             forsaken: Vec::new(),
-            failures: 0,
+            strikes: Strikes::default(),
             quarantined_until: None,
         }
     }
@@ -230,8 +231,13 @@ impl Peer {
     /// It ran a task of this shape.
     pub fn accepted(&mut self, shape: Shape) {
         self.forsaken.retain(|(known, _)| *known != shape);
-        self.failures = 0;
         self.completed += 1;
+        self.strikes = Strikes::default();
+    }
+
+    /// Whose failures count together with its own.
+    pub fn host_key(&self) -> HostKey {
+        HostKey::of(&self.address, &self.host)
     }
 
     /// A number for the next task, unused on this link.
