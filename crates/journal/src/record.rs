@@ -320,7 +320,7 @@ pub enum How {
 
 /// A file of the legacy spool folder became jobs. Follows their `Submitted`, precedes the unlink; a file with this
 /// identity is only unlinked, never submitted again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Taken {
     /// Device number of the file.
     pub device: u64,

@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use control_proto::{ListingEnd, Reply, Request, Submit};
-use journal::Record;
+use journal::{Record, Taken};
 use wq_proto::{FromWorker, ToWorker};
 
 use crate::ids::{AttemptId, BlobId, ClientId, LinkId, RecordNo};
@@ -113,6 +113,16 @@ pub enum Input {
     },
     /// The operator wants the end (SIGINT, SIGTERM).
     Stop,
+    /// The file `drain` is there, or is there no more (decision D9).
+    Drain {
+        /// It is there.
+        on: bool,
+    },
+    /// These files of the spool folder exist no more; their identities may be forgotten.
+    Unlinked {
+        /// Which.
+        files: Vec<Taken>,
+    },
     /// Difference between the wall clock and the service clock, in seconds.
     WallOffset {
         /// wall = service + offset.
@@ -131,6 +141,17 @@ pub enum Ask {
         /// Parallel to `request.clusters`.
         rows: Vec<Vec<u8>>,
         /// Parallel to `request.blob_sizes`.
+        blobs: Vec<BlobIn>,
+    },
+    /// A file of the spool folder, answered as a submission is; its jobs get the original's command line (decision D11).
+    Take {
+        /// Which file: once the answer is there it may only be unlinked.
+        file: Taken,
+        /// As in [`Ask::Submit`].
+        request: Submit,
+        /// As in [`Ask::Submit`].
+        rows: Vec<Vec<u8>>,
+        /// As in [`Ask::Submit`].
         blobs: Vec<BlobIn>,
     },
     /// Everything else.

@@ -3,13 +3,14 @@
 //! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
 //! * `submit`, `act`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
-//! * `policies` periodic expressions · `recover` after a restart
+//! * `doors` spool folder and drain · `policies` periodic expressions · `recover` after a restart
 //!
 //! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
 
 mod act;
 mod config;
 mod dispatch;
+mod doors;
 mod events;
 mod life;
 mod links;
@@ -26,7 +27,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use control_proto::{Refusal, Reply, Request};
-use journal::Record;
+use journal::{Record, Taken};
 
 pub use self::config::Config;
 use self::promises::{Logged, Promises};
@@ -82,6 +83,9 @@ pub struct Master {
     recovery: Option<recover::Recovery>,
     /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
     events: events::Progress,
+    /// Files of the spool folder whose jobs are here and that may not be unlinked yet.
+    taken: BTreeSet<Taken>,
+    draining: bool,
     stopping: bool,
     store_failed: Option<String>,
 }
@@ -118,6 +122,8 @@ impl Master {
             completed: 0,
             recovery: Some(recover::Recovery::default()),
             events: events::Progress::default(),
+            taken: BTreeSet::new(),
+            draining: false,
             stopping: false,
             store_failed: None,
             config,
@@ -144,9 +150,12 @@ impl Master {
             Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
             Input::Logged { token, warnings } => self.was_logged(token, warnings),
             Input::Stop => self.stop(now),
+            Input::Drain { on } => self.draining = on,
+            Input::Unlinked { files } => self.forget_taken(&files),
             Input::WallOffset { offset_s } => self.wall_offset_s = offset_s,
         }
         self.dispatch(now);
+        self.end_if_drained(now);
     }
 
     /// The next thing the shell must do, in order. Call until `None`.
@@ -180,11 +189,13 @@ impl Master {
             }
         }
         self.dispatch(now);
+        self.end_if_drained(now);
     }
 
     fn asked(&mut self, now: Timestamp, client: ClientId, caller: Caller, ask: Ask) {
         match ask {
             Ask::Submit { request, rows, blobs } => self.submit(now, client, &caller, request, rows, blobs),
+            Ask::Take { file, request, rows, blobs } => self.take(now, client, &caller, file, request, rows, blobs),
             Ask::Other(Request::Query(query)) => self.query(now, client, caller, query),
             Ask::Other(Request::Act(act)) => self.act(now, client, &caller, act),
             Ask::Other(Request::Schedd(query)) => self.schedd(now, client, &query),

@@ -23,6 +23,8 @@ pub(super) enum Then {
     Ended(AttemptId),
     /// A client gets its answer once the event logs are written.
     AnswerLogged(ClientId, Reply),
+    /// A file of the spool folder may be unlinked.
+    Took(journal::Taken),
     /// The last record before the end of the process.
     Stopped,
 }
@@ -37,6 +39,11 @@ pub(super) struct Promises {
 impl Promises {
     pub(super) fn made(&mut self, no: RecordNo) {
         self.last = Some(no);
+    }
+
+    /// Jobs are on their way into the queue.
+    pub(super) fn bring_jobs(&self) -> bool {
+        self.waiting.iter().any(|(_, then)| matches!(then, Then::Enter(_)))
     }
 
     /// The last promise made.
@@ -87,6 +94,9 @@ impl Master {
             Then::AnswerLogged(client, reply) => {
                 let token = self.log_mark(Logged::Answer(client, reply));
                 self.effect(Effect::LogMark { token });
+            }
+            Then::Took(file) => {
+                self.taken.insert(file);
             }
             Then::Stopped => {
                 let token = self.log_mark(Logged::Stopped);

@@ -2,8 +2,8 @@
 
 use journal::{Lost, LostReason, Record};
 
-use super::Master;
 use super::promises::Then;
+use super::{Master, doors};
 use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
 use crate::io::{Effect, LogEntry};
 use crate::jobs::{Slot, Status};
@@ -23,6 +23,7 @@ impl Master {
         match record {
             Record::Submitted(submitted) => {
                 self.install(submitted);
+                self.taken.extend(submitted.clusters.iter().filter_map(|cluster| doors::file_of(&cluster.ad)));
                 for cluster in &submitted.clusters {
                     for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
                         if let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) {
@@ -85,10 +86,12 @@ impl Master {
                     recovery.events.retain(|(no, _)| no.0 > upto.seq);
                 }
             }
-            // The clock is the shell's; the legacy folder, history and checkpoints have no part of the queue's state
+            Record::Taken(file) => {
+                self.taken.insert(*file);
+            }
+            // The clock is the shell's; history and checkpoints have no part of the queue's state
             // in this version, which writes none of these records.
             Record::ClockMark(_)
-            | Record::Taken(_)
             | Record::HistoryUpto(_)
             | Record::CheckpointBegin(_)
             | Record::CheckpointBlob(_)

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use classad::{Expr, Scope, Value, unpack_row};
 use control_proto::{Refusal, Reply, Submit, SubmittedCluster as Accepted};
-use journal::{Blob, Record, Submitted, SubmittedCluster};
+use journal::{Blob, Record, Submitted, SubmittedCluster, Taken};
 
-use super::Master;
 use super::promises::Then;
+use super::{Master, doors};
 use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::{BlobIn, Caller};
 use crate::jobs::template::SortedAd;
@@ -33,6 +33,9 @@ const CLUSTER_MAX: u32 = i32::MAX as u32;
 
 impl Master {
     pub(super) fn reserve_cluster(&mut self, client: ClientId) {
+        if let Err((code, message)) = self.check_open() {
+            return self.refuse(client, code, message);
+        }
         // The number is used up by the reservation alone, as by a failed submission to HTCondor; a crash before the
         // submission may hand it out again, when nobody has seen a job of it.
         let cluster = self.next_cluster;
@@ -50,16 +53,25 @@ impl Master {
         rows: Vec<Vec<u8>>,
         blobs: Vec<BlobIn>,
     ) {
-        if self.stopping {
-            return self.refuse(client, Refusal::Draining, "alien_work_queue is stopping and takes no new jobs");
+        match self.accept(now, caller, request, rows, blobs, None) {
+            Ok((no, reply)) => self.when_stored(no, Then::AnswerLogged(client, reply)),
+            Err((code, message)) => self.refuse(client, code, message),
         }
-        if let Some(reason) = &self.store_failed {
-            let message = format!("the journal cannot be written: {reason}");
-            return self.refuse(client, Refusal::Storage, message);
-        }
-        if let Err((code, message)) = self.check(caller, &request, &rows, &blobs) {
-            return self.refuse(client, code, message);
-        }
+    }
+
+    /// Records a submission, of a client or of a file of the spool folder. The jobs enter when the record is on disk;
+    /// the answer may go out then.
+    pub(super) fn accept(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        request: Submit,
+        rows: Vec<Vec<u8>>,
+        blobs: Vec<BlobIn>,
+        file: Option<&Taken>,
+    ) -> Result<(RecordNo, Reply), (Refusal, String)> {
+        self.check_open()?;
+        self.check(caller, &request, &rows, &blobs)?;
         let mut clusters = Vec::with_capacity(request.clusters.len());
         for (cluster, rows) in request.clusters.into_iter().zip(rows) {
             let number = cluster.number.unwrap_or(self.next_cluster);
@@ -67,6 +79,7 @@ impl Master {
             self.next_cluster = self.next_cluster.max(number + 1);
             let mut ad = cluster.ad;
             ad.push(("_AwqUmask".to_owned(), request.umask.to_string()));
+            ad.extend(file.map(doors::attribute));
             clusters.push(SubmittedCluster {
                 cluster: number,
                 procs: cluster.procs,
@@ -100,7 +113,22 @@ impl Master {
         }
         let no = self.record(Record::Submitted(submitted));
         self.when_stored(no, Then::Enter(Box::new(entering)));
-        self.when_stored(no, Then::AnswerLogged(client, Reply::Submitted { clusters: accepted, warnings: Vec::new() }));
+        Ok((no, Reply::Submitted { clusters: accepted, warnings: Vec::new() }))
+    }
+
+    /// Whether new jobs are taken at all.
+    fn check_open(&self) -> Result<(), (Refusal, String)> {
+        if self.stopping {
+            return Err((Refusal::Draining, "alien_work_queue is stopping and takes no new jobs".to_owned()));
+        }
+        if self.draining {
+            let message = "alien_work_queue is draining: no new jobs until the file drain in its work dir is removed";
+            return Err((Refusal::Draining, message.to_owned()));
+        }
+        match &self.store_failed {
+            Some(reason) => Err((Refusal::Storage, format!("the journal cannot be written: {reason}"))),
+            None => Ok(()),
+        }
     }
 
     /// Everything that can be wrong with a submission.

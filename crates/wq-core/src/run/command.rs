@@ -96,7 +96,9 @@ impl CommandLine {
             Stream::File(_) => StreamName::Own,
         };
         let mut text = format!("{OWN_GROUP}{CLOSE_INHERITED}");
-        text.push_str("export _CONDOR_SCRATCH_DIR=\"$PWD\"; ");
+        if !files.bare {
+            text.push_str("export _CONDOR_SCRATCH_DIR=\"$PWD\"; ");
+        }
         if files.proxy.is_some() {
             text.push_str(&format!("export X509_USER_PROXY=\"$PWD/{}\"; ", names.proxy));
         }
@@ -239,6 +241,7 @@ mod tests {
             outputs: Vec::new(),
             remaps: Vec::new(),
             everything: false,
+            bare: false,
             output_mode: 0o644,
             max_input_mb: None,
             max_output_mb: None,
@@ -270,6 +273,13 @@ mod tests {
     fn the_originals_line() {
         assert_eq!(line(&files(), false), format!("{HEAD}./agent.sh > log 2>&1; exit $?"));
         assert_eq!(line(&files(), true), format!("{HEAD}./wrapper.sh ./agent.sh > log 2>&1; exit $?"));
+    }
+
+    #[test]
+    fn a_job_from_the_spool_folder_gets_the_bare_line() {
+        let f = JobFiles { bare: true, ..files() };
+        assert_eq!(line(&f, false), "./agent.sh > log 2>&1; exit $?");
+        assert_eq!(line(&f, true), "./wrapper.sh ./agent.sh > log 2>&1; exit $?");
     }
 
     #[test]

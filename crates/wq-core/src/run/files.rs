@@ -8,6 +8,9 @@ use crate::ids::BlobId;
 use crate::io::{Plan, PlannedInput, Trouble};
 use crate::jobs::view::JobView;
 
+/// Attribute of jobs that came through the spool folder, lower case; `master::doors` makes it.
+const TAKEN: &str = "_awqtaken";
+
 /// Blobs up to this size are sent for each attempt, in bytes.
 const SHARED_ABOVE: u64 = 64 << 10;
 
@@ -110,6 +113,8 @@ pub struct JobFiles {
     pub remaps: Vec<(String, String)>,
     /// All new files come back (mode `YES` and nothing declared).
     pub everything: bool,
+    /// The job came through the spool folder: it gets the original's command line.
+    pub bare: bool,
     /// Mode of new output files.
     pub output_mode: u32,
     /// `MaxTransferInputMB`.
@@ -176,6 +181,7 @@ impl JobFiles {
             stream_stderr: flag("streamerr") == Some(true),
             stdout: stream("out", "transferout"),
             stderr: stream("err", "transfererr"),
+            bare: view.string(TAKEN).is_some(),
             output_mode: 0o666 & !(umask as u32),
             max_input_mb: megabytes("maxtransferinputmb"),
             max_output_mb: megabytes("maxtransferoutputmb"),

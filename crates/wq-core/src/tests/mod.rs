@@ -2,6 +2,7 @@
 
 mod acting;
 mod crashes;
+mod doors;
 mod memory;
 mod reports;
 mod running;
