@@ -206,6 +206,7 @@ impl Search<'_> {
             sandbox: sandbox.clone(),
             size: facts.size(),
             mode: facts.mode() & 0o777,
+            content: None,
         };
         let next = self.found.files.len();
         match *self.places.entry(sandbox).or_insert(next) {
@@ -313,6 +314,7 @@ mod tests {
                 outputs: outputs.iter().map(|name| self.path(name)).collect(),
                 iwd: self.path(""),
                 max_input_mb: None,
+                repeats: false,
             }
         }
 

@@ -342,7 +342,7 @@ impl Link {
     /// Queues a file or blob.
     pub(crate) fn send_body(&self, source: Source, attempt: AttemptId, shell: &Shell) {
         match source {
-            Source::File { path, size } => self.queue(|out| out.file(attempt, path.into(), None, Some(size))),
+            Source::File { path, size, .. } => self.queue(|out| out.file(attempt, path.into(), None, Some(size))),
             Source::Blob(id) => match shell.blobs.find(id) {
                 Place::Memory(bytes) => self.queue(|out| out.bytes(bytes)),
                 Place::File(path) => self.queue(|out| out.file(attempt, path, Some(id), None)),

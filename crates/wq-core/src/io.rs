@@ -238,6 +238,8 @@ pub struct Plan {
     pub iwd: String,
     /// With the whole input larger than this many MiB the job is held (32).
     pub max_input_mb: Option<u64>,
+    /// Other jobs of the cluster are likely to need the same files.
+    pub repeats: bool,
 }
 
 /// One entry of `transfer_input_files` or `input`.
@@ -271,6 +273,8 @@ pub struct PreparedFile {
     pub size: u64,
     /// Permission bits.
     pub mode: u32,
+    /// Hash of its bytes, for a file above [`KEPT_ABOVE`](crate::run::KEPT_ABOVE) that other jobs are likely to need.
+    pub content: Option<BlobId>,
 }
 
 /// Where bytes to send come from.
@@ -284,6 +288,9 @@ pub enum Source {
         path: String,
         /// Announced size.
         size: u64,
+        /// Its bytes must have this hash: the peer keeps them under a name that says so. With others the link ends
+        /// before the last byte is out.
+        content: Option<BlobId>,
     },
 }
 

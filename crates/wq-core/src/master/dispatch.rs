@@ -5,26 +5,20 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{Bytes, BytesMut};
 use classad::{ClassAd, Value};
 use journal::{LostReason, Record, Started};
-use wq_proto::{FileFlags, FileMode, Infile, Outfile, TaskMessage, ToWorker};
+use wq_proto::ToWorker;
 
 use super::Master;
 use super::timers::Timer;
 use crate::ids::{AttemptId, LinkId, Timestamp};
-use crate::io::{Effect, Prepared, Source, Trouble};
+use crate::io::{Effect, Plan, Prepared, Trouble};
 use crate::jobs::{QueueId, Slot, Status};
-use crate::run::{
-    Attempt, BlobUse, CommandLine, JobFiles, Output, OutputKind, SandboxNames, State, StreamName, Verdict,
-};
+use crate::run::{Attempt, CommandLine, JobFiles, Output, OutputKind, SandboxNames, State, StreamName, Verdict};
 use crate::workers::{Peer, Shape};
 
 /// Matches of one turn; the rest follows at once, after inputs that wait have had theirs.
 const MATCHES_MAX: usize = 256;
-
-/// One category for everything, as in the original, which had none.
-const CATEGORY: &str = "default";
 
 /// What changed since the last matching.
 #[derive(Debug, Default)]
@@ -129,8 +123,10 @@ impl Master {
             Err(trouble) => return self.hold(now, slot, &trouble, None),
         };
         let names = SandboxNames::for_job(&files);
-        let line = CommandLine::build(&files, &names, self.config.job_wrapper.is_some());
-        let plan = Box::new(files.plan(&names));
+        let plan = Box::new(Plan {
+            repeats: self.table.cluster(view.job.id.cluster).is_some_and(|c| c.procs > 1),
+            ..files.plan(&names)
+        });
         let id = AttemptId(self.next_attempt);
         self.next_attempt += 1;
         self.table.dequeue(slot);
@@ -155,11 +151,11 @@ impl Master {
                 number,
                 state: State::Preparing,
                 task: None,
-                outputs: outputs(id, &files, &names, &line),
+                outputs: outputs(id, &files, &names),
                 cached: Vec::new(),
+                kept: Vec::new(),
                 files: Box::new(files),
                 names: Box::new(names),
-                line: Box::new(line),
                 asked_ahead: false,
                 started: now,
                 sent: 0,
@@ -182,12 +178,12 @@ impl Master {
         }
         let slot = attempt.slot;
         match outcome.and_then(|prepared| self.parcel(id, &prepared)) {
-            Ok((puts, text)) => {
+            Ok(parcel) => {
                 let started = self.start_of(now, id);
                 // A note, written before the task goes out; it counts as a start when the last byte is in the socket.
                 self.record(Record::Started(started.clone()));
                 self.sending.insert(id, started);
-                self.send(id, puts, text);
+                self.send(id, parcel);
             }
             Err(trouble) => {
                 self.drop_attempt(id);
@@ -222,90 +218,6 @@ impl Master {
             disk_mb,
             gpus: shape.gpus,
         }
-    }
-
-    /// Makes the messages of a task; nothing is sent yet.
-    fn parcel(&mut self, id: AttemptId, prepared: &Prepared) -> Result<(Vec<Put>, Bytes), Trouble> {
-        let wrapper = self.config.job_wrapper.clone();
-        let attempt = self.attempts.get_mut(&id).expect("the caller has it");
-        let link = attempt.link;
-        let peer = self.peers.get_mut(link).expect("an attempt's peer stands");
-        let task = peer.next_task();
-        let mut parcel = Parcel { id, inputs: Vec::new(), puts: Vec::new() };
-        let (files, names) = (&attempt.files, &attempt.names);
-        match files.executable {
-            Some(executable) if executable.is_shared() => {
-                parcel.shared(executable, &names.shared, !peer.blobs.contains(&executable.id));
-            }
-            Some(executable) => parcel.blob(executable, &names.executable, executable.mode | 0o700),
-            None => {}
-        }
-        if let Some(wrapper) = wrapper {
-            let used = BlobUse { id: wrapper.id, size: wrapper.size, mode: wrapper.mode };
-            parcel.blob(used, &names.wrapper, wrapper.mode | 0o700);
-        }
-        if let Some(proxy) = files.proxy {
-            parcel.blob(proxy, &names.proxy, 0o600);
-        }
-        if let Some(token) = files.token {
-            parcel.blob(token, &names.token, 0o600);
-        }
-        for file in &prepared.files {
-            let source = Source::File { path: file.path.clone(), size: file.size };
-            parcel.put(source, file.size, &file.sandbox, file.mode);
-        }
-        let outfiles: Vec<Outfile> = attempt
-            .outputs
-            .iter()
-            .map(|output| Outfile {
-                cached: Bytes::from(output.cached.clone()),
-                sandbox: Bytes::from(output.sandbox.clone()),
-                // Foremen never send growth on (decision D39).
-                flags: if output.watched && !peer.foreman { FileFlags::WATCH } else { FileFlags::NONE },
-            })
-            .collect();
-        let dirs: Vec<Bytes> = prepared.dirs.iter().map(|dir| Bytes::from(dir.clone())).collect();
-        let message = TaskMessage {
-            id: task,
-            command: attempt.line.text.as_bytes(),
-            category: CATEGORY,
-            cores: attempt.shape.cores,
-            memory_mb: attempt.shape.memory_mb,
-            disk_mb: attempt.shape.disk_mb,
-            gpus: attempt.shape.gpus,
-            env: &attempt.files.environment,
-            inputs: &parcel.inputs,
-            outputs: &outfiles,
-            dirs: &dirs,
-        };
-        let mut text = BytesMut::new();
-        message.encode(peer.protocol, &mut text).map_err(|error| Trouble {
-            code: 13,
-            subcode: 22,
-            reason: format!("Transfer input files failure: Work Queue cannot carry this job: {error}"),
-        })?;
-        // Only what is really sent is in the peer's cache: a task that cannot be written sends nothing.
-        peer.blobs.extend(files.executable.filter(|blob| blob.is_shared()).map(|blob| blob.id));
-        attempt.sent = text.len() as u64 + parcel.puts.iter().map(|put| put.size).sum::<u64>();
-        attempt.cached = parcel.puts.iter().filter(|put| !put.stays).map(|put| put.name.clone()).collect();
-        attempt.task = Some(task);
-        attempt.state = State::Sending;
-        peer.preparing.remove(&id);
-        peer.tasks.insert(task, id);
-        Ok((parcel.puts, text.freeze()))
-    }
-
-    /// Queues everything a task needs on its link.
-    fn send(&mut self, id: AttemptId, puts: Vec<Put>, text: Bytes) {
-        let link = self.attempts[&id].link;
-        for Put { source, size, name, mode, stays } in puts {
-            let flags = if stays { FileFlags::CACHE } else { FileFlags::NONE };
-            let message = ToWorker::Put { name: name.into(), len: size, mode: FileMode::new(mode), flags: Some(flags) };
-            self.effects.push_back(Effect::Tell { link, message });
-            self.effects.push_back(Effect::SendBody { link, source, attempt: id });
-        }
-        self.effect(Effect::SendTask { link, text });
-        self.effect(Effect::Mark { link, attempt: id });
     }
 
     /// The last byte of a task is in the socket: the job runs (decision D33).
@@ -433,53 +345,8 @@ fn interval(seconds: i64) -> String {
     format!("{}+{:02}:{:02}:{:02}", s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
 }
 
-struct Put {
-    source: Source,
-    size: u64,
-    name: String,
-    mode: u32,
-    /// Is kept in the peer's cache for other jobs.
-    stays: bool,
-}
-
-/// Files on their way to a sandbox.
-struct Parcel {
-    id: AttemptId,
-    inputs: Vec<Infile>,
-    puts: Vec<Put>,
-}
-
-impl Parcel {
-    fn blob(&mut self, blob: BlobUse, sandbox: &str, mode: u32) {
-        self.put(Source::Blob(blob.id), blob.size, sandbox, mode);
-    }
-
-    fn put(&mut self, source: Source, size: u64, sandbox: &str, mode: u32) {
-        let name = format!("a{}-i{}", self.id, self.puts.len());
-        self.inputs.push(Infile {
-            cached: Bytes::from(name.clone()),
-            sandbox: Bytes::from(sandbox.to_owned()),
-            flags: FileFlags::NONE,
-        });
-        self.puts.push(Put { source, size, name, mode, stays: false });
-    }
-
-    /// A large blob under a name that means this content for ever; sent only the first time.
-    fn shared(&mut self, blob: BlobUse, sandbox: &str, first: bool) {
-        let name = format!("b{}", blob.id);
-        self.inputs.push(Infile {
-            cached: Bytes::from(name.clone()),
-            sandbox: Bytes::from(sandbox.to_owned()),
-            flags: FileFlags::CACHE,
-        });
-        if first {
-            self.puts.push(Put { source: Source::Blob(blob.id), size: blob.size, name, mode: 0o755, stays: true });
-        }
-    }
-}
-
 /// What an attempt brings back.
-fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames, line: &CommandLine) -> Vec<Output> {
+fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames) -> Vec<Output> {
     use crate::run::Stream;
     let mut outputs = Vec::new();
     let mut add = |sandbox: &str, target: &str, kind: OutputKind, watched: bool| {
@@ -494,10 +361,11 @@ fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames, line: &Command
             size: 0,
         });
     };
-    if let (StreamName::Own, Stream::File(target)) = (line.stdout, &files.stdout) {
+    let (stdout, stderr) = CommandLine::streams(files);
+    if let (StreamName::Own, Stream::File(target)) = (stdout, &files.stdout) {
         add(&names.stdout, target, OutputKind::Stream, files.stream_stdout);
     }
-    if let (StreamName::Own, Stream::File(target)) = (line.stderr, &files.stderr) {
+    if let (StreamName::Own, Stream::File(target)) = (stderr, &files.stderr) {
         add(&names.stderr, target, OutputKind::Stream, files.stream_stderr);
     }
     for (sandbox, target) in &files.outputs {

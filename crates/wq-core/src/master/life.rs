@@ -173,7 +173,8 @@ impl Master {
     /// Takes an attempt out of all tables; its bytes that may still come are dropped.
     pub(super) fn drop_attempt(&mut self, id: AttemptId) -> Option<crate::run::Attempt> {
         self.unbook(id);
-        let attempt = self.attempts.remove(&id)?;
+        let mut attempt = self.attempts.remove(&id)?;
+        self.leave_kept(&mut attempt);
         if let Some(peer) = self.peers.get_mut(attempt.link) {
             peer.preparing.remove(&id);
             if let Some(task) = attempt.task {

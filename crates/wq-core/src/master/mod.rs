@@ -14,6 +14,7 @@ mod doors;
 mod events;
 mod life;
 mod links;
+mod parcel;
 mod policies;
 mod promises;
 mod query;

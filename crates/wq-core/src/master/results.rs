@@ -10,7 +10,7 @@ use crate::ids::{AttemptId, LinkId, RecordNo, Timestamp};
 use crate::io::{BodyOutcome, Effect, OutputPart, Sink, Trouble};
 use crate::jobs::Status;
 use crate::run::words::is_plain_relative;
-use crate::run::{CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
+use crate::run::{COPY_FAILED, CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
 use crate::workers::{Expect, Phase};
 
 /// How much of a worker's own text is kept for a reason.
@@ -118,7 +118,7 @@ impl Master {
         let worker_says = String::from_utf8_lossy(&attempt.text).trim().to_owned();
         // Protocol sums such as 16 + 2 count as their reason; a missing output shows when it is fetched.
         match status.reason() {
-            TaskStatus::Success if !status.misses_input() => {
+            TaskStatus::Success if !status.misses_input() && !worker_says.starts_with(COPY_FAILED) => {
                 attempt.exit = Some(exit_of(attempt.raw_exit));
                 self.unbook(id);
                 self.peer_succeeded(link, shape);

@@ -3,10 +3,10 @@
 use journal::{Exit, LostReason};
 use wq_proto::TaskId;
 
-use crate::ids::{JobId, LinkId, Timestamp};
+use crate::ids::{BlobId, JobId, LinkId, Timestamp};
 use crate::io::{Delivery, Trouble};
 use crate::jobs::Slot;
-use crate::run::{CommandLine, JobFiles, SandboxNames};
+use crate::run::{JobFiles, SandboxNames};
 use crate::workers::Shape;
 
 /// How far an attempt is.
@@ -98,12 +98,12 @@ pub struct Attempt {
     pub files: Box<JobFiles>,
     /// Names in the sandbox.
     pub names: Box<SandboxNames>,
-    /// Its command line.
-    pub line: Box<CommandLine>,
     /// What it brings back.
     pub outputs: Vec<Output>,
     /// Names in the peer's cache that go with the attempt.
     pub cached: Vec<String>,
+    /// What it needs of the contents that the peer keeps.
+    pub kept: Vec<BlobId>,
     /// Its outputs were asked for together with its result.
     pub asked_ahead: bool,
     /// When the last byte of the task was sent.

@@ -22,8 +22,8 @@ pub struct SandboxNames {
     pub token: String,
     /// Folder that collects all new files.
     pub collected: String,
-    /// A large executable as it comes from the worker's cache.
-    pub shared: String,
+    /// Folder of large files as they come from the worker's cache.
+    pub kept: String,
     /// Its time tells which inputs the job has changed.
     pub marker: String,
 }
@@ -46,7 +46,7 @@ impl SandboxNames {
             proxy: format!("{OURS}proxy"),
             token: format!("{OURS}token"),
             collected: format!("{OURS}out"),
-            shared: format!("{OURS}in/executable"),
+            kept: format!("{OURS}in"),
             marker: format!("{OURS}start"),
         }
     }
@@ -75,26 +75,40 @@ pub enum StreamName {
     Shared,
 }
 
-/// The line and what it redirects.
+/// A file that the line copies to its place before the job starts: a task can change a file of the worker's cache
+/// through its hard link, so a file that others may need is never the job's own (decision D29).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine {
-    /// For `sh -c`.
-    pub text: String,
-    /// stdout.
-    pub stdout: StreamName,
-    /// stderr.
-    pub stderr: StreamName,
+pub struct Copy {
+    /// From here, in the sandbox.
+    pub from: String,
+    /// To here.
+    pub to: String,
+    /// Permission bits of the copy.
+    pub mode: u32,
 }
 
+/// What the worker's own text begins with when a copy could not be made, most often for want of disk.
+pub const COPY_FAILED: &str = "alien-workqueue: cannot copy ";
+
+/// The line.
+#[derive(Debug)]
+pub struct CommandLine;
+
 impl CommandLine {
-    /// Builds the line.
-    pub fn build(files: &JobFiles, names: &SandboxNames, with_wrapper: bool) -> CommandLine {
+    /// What stdout and stderr are redirected to.
+    pub fn streams(files: &JobFiles) -> (StreamName, StreamName) {
         let stdout = if files.stdout == Stream::Null { StreamName::Null } else { StreamName::Own };
         let stderr = match &files.stderr {
             Stream::Null => StreamName::Null,
             same if *same == files.stdout => StreamName::Shared,
             Stream::File(_) => StreamName::Own,
         };
+        (stdout, stderr)
+    }
+
+    /// The text for `sh -c`.
+    pub fn build(files: &JobFiles, names: &SandboxNames, with_wrapper: bool, copies: &[Copy]) -> String {
+        let (stdout, stderr) = CommandLine::streams(files);
         let mut text = format!("{OWN_GROUP}{CLOSE_INHERITED}");
         if !files.bare {
             text.push_str("export _CONDOR_SCRATCH_DIR=\"$PWD\"; ");
@@ -111,8 +125,8 @@ impl CommandLine {
         if shared {
             text.push_str(&format!("D=\"$PWD\"; cd {} || exit 1; ", shell_quote(&files.iwd)));
         }
-        if files.executable.is_some_and(|blob| blob.is_shared()) {
-            text.push_str(&format!("cp {0} {1} && chmod 700 {1}; ", names.shared, names.executable));
+        for copy in copies {
+            text.push_str(&copied(copy));
         }
         if files.everything {
             text.push_str(&format!(": > {}; ", names.marker));
@@ -144,7 +158,7 @@ impl CommandLine {
         let unseen = stderr == StreamName::Null;
         if !unseen && !files.everything {
             text.push_str("; exit $?");
-            return CommandLine { text, stdout, stderr };
+            return text;
         }
         text.push_str("; s=$?; ");
         if unseen {
@@ -154,7 +168,7 @@ impl CommandLine {
             text.push_str(&collect(files, names));
         }
         text.push_str("exit $s");
-        CommandLine { text, stdout, stderr }
+        text
     }
 
     /// What the shell names when it cannot start the program.
@@ -164,6 +178,20 @@ impl CommandLine {
             None => files.cmd.clone(),
         }
     }
+}
+
+/// Puts one copy in its place, or ends with a word of why to the worker.
+fn copied(copy: &Copy) -> String {
+    let to = shell_quote(&format!("./{}", copy.to));
+    let folder = match copy.to.rsplit_once('/') {
+        Some((folder, _)) => format!("mkdir -p {} && ", shell_quote(&format!("./{folder}"))),
+        None => String::new(),
+    };
+    format!(
+        "{folder}cp {from} {to} && chmod {mode:o} {to} || {{ echo {COPY_FAILED:?}{to}; exit 127; }}; ",
+        from = copy.from,
+        mode = copy.mode,
+    )
 }
 
 /// Variables whose names are none for a shell, which would drop them: `env` sets them behind its back.
@@ -249,7 +277,7 @@ mod tests {
     }
 
     fn line(files: &JobFiles, wrapper: bool) -> String {
-        let text = CommandLine::build(files, &SandboxNames::for_job(files), wrapper).text;
+        let text = CommandLine::build(files, &SandboxNames::for_job(files), wrapper, &[]);
         let text = text.strip_prefix(OWN_GROUP).and_then(|text| text.strip_prefix(CLOSE_INHERITED));
         text.expect("each line begins alike").to_owned()
     }
@@ -331,12 +359,18 @@ mod tests {
     }
 
     #[test]
-    fn a_large_executable_is_copied_from_the_cache() {
-        let mut f = files();
-        f.executable = Some(BlobUse { size: 100_000, ..f.executable.unwrap() });
+    fn what_others_may_need_is_copied_from_the_cache() {
+        let f = files();
+        let copy = |from: &str, to: &str, mode| Copy { from: from.into(), to: to.into(), mode };
+        let copies = [copy(".awq-in/0", "agent.sh", 0o755), copy(".awq-in/1", "a/b c", 0o640)];
+        let text = CommandLine::build(&f, &SandboxNames::for_job(&f), false, &copies);
         assert_eq!(
-            line(&f, false),
-            format!("{HEAD}cp .awq-in/executable agent.sh && chmod 700 agent.sh; ./agent.sh > log 2>&1; exit $?")
+            &text[text.find(HEAD).unwrap() + HEAD.len()..],
+            "cp .awq-in/0 './agent.sh' && chmod 755 './agent.sh' || \
+             { echo \"alien-workqueue: cannot copy \"'./agent.sh'; exit 127; }; \
+             mkdir -p './a' && cp .awq-in/1 './a/b c' && chmod 640 './a/b c' || \
+             { echo \"alien-workqueue: cannot copy \"'./a/b c'; exit 127; }; \
+             ./agent.sh > log 2>&1; exit $?"
         );
     }
 

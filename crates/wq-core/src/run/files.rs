@@ -11,8 +11,8 @@ use crate::jobs::view::JobView;
 /// Attribute of jobs that came through the spool folder, lower case; `master::doors` makes it.
 const TAKEN: &str = "_awqtaken";
 
-/// Blobs up to this size are sent for each attempt, in bytes.
-const SHARED_ABOVE: u64 = 64 << 10;
+/// Files up to this size are sent for each attempt, in bytes; larger ones that repeat stay in the worker's cache.
+pub const KEPT_ABOVE: u64 = 64 << 10;
 
 /// `should_transfer_files`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +37,6 @@ pub struct BlobUse {
 }
 
 impl BlobUse {
-    /// Large enough to be worth keeping in a worker's cache for other jobs. A task can change a cached file through
-    /// its hard link, so the command line takes a copy of it (decision D29).
-    pub fn is_shared(self) -> bool {
-        self.size > SHARED_ABOVE
-    }
-
     /// As it stands, in quotes, in the hidden attributes `_AwqExecutable`, `_AwqProxy` and `_AwqToken`.
     pub fn to_text(self) -> String {
         format!("\"{} {} {:o}\"", self.id, self.size, self.mode)
@@ -209,7 +203,7 @@ impl JobFiles {
                 Stream::Null => None,
             })
             .collect();
-        Plan { inputs, outputs, iwd: self.iwd.clone(), max_input_mb: self.max_input_mb }
+        Plan { inputs, outputs, iwd: self.iwd.clone(), max_input_mb: self.max_input_mb, repeats: false }
     }
 
     /// Names that the job's own files have in the sandbox's top.

@@ -7,6 +7,6 @@ mod files;
 pub(crate) mod words;
 
 pub use attempt::{Attempt, Output, OutputKind, State, Verdict};
-pub use command::{CommandLine, SandboxNames, StreamName};
+pub use command::{COPY_FAILED, CommandLine, Copy, SandboxNames, StreamName};
 pub use exit::{exit_of, start_failure};
-pub use files::{BlobUse, JobFiles, Stream, TransferMode};
+pub use files::{BlobUse, JobFiles, KEPT_ABOVE, Stream, TransferMode};

@@ -1,8 +1,11 @@
 //! The master's behaviour, on the bench.
 
 mod acting;
+mod ahead;
 mod crashes;
 mod doors;
+mod health;
+mod kept;
 mod memory;
 mod reports;
 mod running;

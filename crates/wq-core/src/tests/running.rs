@@ -200,49 +200,6 @@ fn a_network_that_breaks_is_not_the_jobs_fault() {
     assert_eq!(b.status(FIRST).as_deref(), Some("1"));
 }
 
-/// The bench gives each connection a host of its own; here all come from one.
-fn worker_of(b: &mut Bench, host: &str) -> crate::ids::LinkId {
-    b.peer_at(host, "Linux", Protocol::V9, [1, 4096, 10_000, 0], [1, 4096, 10_000, 0])
-}
-
-#[test]
-fn a_host_that_breaks_down_at_each_start_gets_a_rest_and_others_do_not() {
-    let mut b = Bench::new();
-    b.submit(&[], 10);
-    // Different jobs, since none is tried five times: each goes behind those that wait.
-    for _ in 0..5 {
-        let w = worker_of(&mut b, "black-hole");
-        assert_eq!(b.tasks(w).len(), 1);
-        b.lose(w);
-        b.act(Action::Hold, Targets::Constraint("NumJobStarts > 0".into()));
-        b.pass(31);
-    }
-    let w = worker_of(&mut b, "black-hole");
-    assert!(b.tasks(w).is_empty(), "the host, not the connection, is quarantined");
-    let other = worker_of(&mut b, "good");
-    assert_eq!(b.tasks(other).len(), 1);
-    b.pass(60);
-    assert_eq!(b.tasks(w).len(), 1, "after a minute it is tried again");
-    let task = b.tasks(w)[0];
-    b.end(w, task, 1);
-    assert_eq!(b.tasks(w).len(), 1, "an exit code is the job's own affair");
-}
-
-#[test]
-fn a_link_that_is_lost_long_after_the_start_is_no_failure_of_its_host() {
-    let mut b = Bench::new();
-    b.submit(&[], 10);
-    for _ in 0..6 {
-        let w = worker_of(&mut b, "old");
-        assert_eq!(b.tasks(w).len(), 1);
-        b.pass(31);
-        b.lose(w);
-        b.act(Action::Hold, Targets::Constraint("NumJobStarts > 0".into()));
-    }
-    let w = worker_of(&mut b, "old");
-    assert_eq!(b.tasks(w).len(), 1);
-}
-
 #[test]
 fn a_forsaken_task_is_no_start_and_its_shape_is_not_tried_there_for_ever() {
     let mut b = Bench::new();
@@ -435,74 +392,6 @@ fn a_thousand_jobs_meet_a_hundred_workers() {
 }
 
 #[test]
-fn outputs_of_an_only_task_are_asked_for_with_its_result() {
-    let asked = |one_write, jobs| {
-        let mut b = Bench::with(crate::Config { one_write, ..crate::Config::default() });
-        let w = b.worker(2);
-        b.submit(&[], jobs);
-        b.say(w, FromWorker::AvailableResults);
-        b.gets(w).len()
-    };
-    assert_eq!(asked(true, 1), 1);
-    assert_eq!(asked(false, 1), 0, "switchable");
-    assert_eq!(asked(true, 2), 0, "whose result it is only the worker knows");
-}
-
-#[test]
-fn the_next_task_goes_out_with_the_requests_for_the_last_ones_outputs() {
-    for one_write in [true, false] {
-        let mut b = Bench::with(crate::Config { one_write, ..crate::Config::default() });
-        let w = b.worker(1);
-        b.submit(&[], 3);
-        let first = b.tasks(w)[0];
-        b.say(w, FromWorker::AvailableResults);
-        let sent = b.tasks(w);
-        assert_eq!(sent.len(), if one_write { 2 } else { 1 });
-        // Asked again before the answer: one task is enough to keep the worker busy.
-        b.say(w, FromWorker::AvailableResults);
-        assert_eq!(b.tasks(w), sent);
-        b.answer(w, first, TaskStatus::Success, 0);
-        b.hand_over(w);
-        assert_eq!(b.tasks(w).len(), 1, "one runs, the first one is acknowledged");
-        assert_eq!(b.master.totals().idle, 1);
-    }
-}
-
-#[test]
-fn a_next_task_that_was_sent_too_early_is_counted_until_the_first_ends() {
-    let mut b = Bench::new();
-    let w = b.worker(1);
-    b.submit(&[], 3);
-    b.say(w, FromWorker::AvailableResults);
-    let sent = b.tasks(w);
-    assert_eq!(sent.len(), 2);
-    // There was no result after all.
-    b.say(w, FromWorker::End);
-    for name in b.gets(w) {
-        b.say(w, FromWorker::Missing { name, errno: 2 });
-        b.say(w, FromWorker::End);
-    }
-    b.end(w, sent[1], 0);
-    assert_eq!(b.tasks(w), [sent[0]], "the worker is still full");
-    b.end(w, sent[0], 0);
-    assert_eq!(b.tasks(w).len(), 1);
-}
-
-#[test]
-fn a_failed_result_costs_the_next_task_nothing() {
-    let mut b = Bench::new();
-    let w = b.worker(1);
-    b.submit(&[("RequestDisk", "1024"), ("_AwqDiskAsked", "true")], 2);
-    b.say(w, FromWorker::AvailableResults);
-    let sent = b.tasks(w);
-    b.answer(w, sent[0], TaskStatus::ResourceExhaustion, 0);
-    assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("34"));
-    assert_eq!(b.tasks(w), [sent[1]]);
-    b.end(w, sent[1], 0);
-    assert_eq!(b.status(JobId::new(1, 1)), None);
-}
-
-#[test]
 fn values_of_the_machine_are_filled_in_or_the_job_is_held() {
     let mut b = Bench::new();
     let w = b.peer("Linux", Protocol::V9, [4, 4096, 10_000, 0], [4, 4096, 10_000, 0]);
@@ -540,28 +429,6 @@ fn time_limits_kill_and_hold() {
     b.pass(2);
     assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("47"));
     assert!(b.seen.iter().any(|e| matches!(e, Effect::Tell { link, message: ToWorker::Kill(_) } if *link == w)));
-}
-
-#[test]
-fn a_large_executable_is_sent_once_for_each_connection() {
-    let mut b = Bench::new();
-    let w = b.worker(1);
-    let submission = || {
-        let crate::io::Ask::Submit { request, rows, mut blobs } = Bench::submission(&[], 1) else { unreachable!() };
-        blobs[0].size = 100_000;
-        blobs[0].inline = None;
-        crate::io::Ask::Submit { request, rows, blobs }
-    };
-    b.ask(submission());
-    b.ask(submission());
-    let task = b.tasks(w)[0];
-    b.end(w, task, 0);
-    let bodies = b.seen.iter().filter(|e| matches!(e, Effect::SendBody { .. })).count();
-    assert_eq!((bodies, b.tasks(w).len()), (1, 1));
-    let w2 = b.worker(1);
-    b.lose(w);
-    assert_eq!(b.tasks(w2).len(), 1);
-    assert_eq!(b.seen.iter().filter(|e| matches!(e, Effect::SendBody { .. })).count(), 2);
 }
 
 /// The executable of a job that ends goes, unless a submission that is not on disk yet brings the same bytes.
@@ -617,42 +484,4 @@ fn a_file_that_is_gone_while_it_is_sent_holds_its_job_and_no_other() {
     b.input(Input::LinkDown { link: w, reason: DownReason::Ours });
     assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("13"));
     assert_eq!(b.status(JobId::new(1, 1)).as_deref(), Some("1"));
-}
-
-#[test]
-fn an_executable_that_was_not_sent_is_not_taken_to_be_in_the_cache() {
-    let mut b = Bench::new();
-    b.worker(1);
-    let submission = |arguments: &str| {
-        let ad = [("Arguments", arguments)];
-        let crate::io::Ask::Submit { request, rows, mut blobs } = Bench::submission(&ad, 1) else { unreachable!() };
-        blobs[0].size = 100_000;
-        blobs[0].inline = None;
-        crate::io::Ask::Submit { request, rows, blobs }
-    };
-    // A NUL cannot stand in a command: the task is never written, its job is held.
-    b.ask(submission("\"a\0b\""));
-    assert_eq!(b.attribute(FIRST, "HoldReasonCode").as_deref(), Some("13"));
-    assert!(!b.seen.iter().any(|e| matches!(e, Effect::SendBody { .. })));
-    b.ask(submission("\"ab\""));
-    assert_eq!(b.seen.iter().filter(|e| matches!(e, Effect::SendBody { .. })).count(), 1);
-}
-
-#[test]
-fn outputs_that_were_asked_for_too_early_are_asked_for_again() {
-    let mut b = Bench::new();
-    let w = b.worker(2);
-    b.submit(&[], 1);
-    // The worker announces a result that is gone when it is asked (its task was killed meanwhile).
-    b.say(w, FromWorker::AvailableResults);
-    b.say(w, FromWorker::End);
-    for name in b.gets(w) {
-        b.say(w, FromWorker::Missing { name, errno: 2 });
-        b.say(w, FromWorker::End);
-    }
-    assert_eq!(b.status(FIRST).as_deref(), Some("2"));
-    b.submit(&[], 1);
-    let task = b.tasks(w)[0];
-    b.end(w, task, 0);
-    assert_eq!(b.status(FIRST), None, "two tasks are out now, and the first one's outputs are fetched");
 }

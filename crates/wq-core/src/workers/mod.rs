@@ -2,12 +2,14 @@
 
 mod health;
 mod index;
+mod kept;
 mod peer;
 mod shape;
 mod tally;
 
 pub use health::{Health, HostKey};
 pub use index::FreeIndex;
+pub use kept::Kept;
 pub use peer::{Expect, Peer, Peers, Phase};
 pub use shape::{Amount, Shape, Sum};
 pub use tally::Tally;

@@ -6,9 +6,10 @@ use wq_proto::{Info, Protocol, ResourceKind, TaskId};
 
 use super::health::{HostKey, Strikes};
 use super::index::FreeIndex;
+use super::kept::Kept;
 use super::shape::{Amount, Shape};
 use super::tally::{Tallies, Tally};
-use crate::ids::{AttemptId, BlobId, LinkId, Timestamp};
+use crate::ids::{AttemptId, LinkId, Timestamp};
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +90,8 @@ pub struct Peer {
     pub expects: VecDeque<Expect>,
     /// `available_results` came while a collection was under way.
     pub more_results: bool,
-    /// Large executables in its cache, sent once (decision D29).
-    pub blobs: BTreeSet<BlobId>,
+    /// Large files in its cache, sent once (decision D29).
+    pub kept: Kept,
     /// Whose body is being read.
     pub body_of: Option<Expect>,
     /// The attempt of the `result` line whose text is being read.
@@ -136,7 +137,7 @@ impl Peer {
             preparing: BTreeSet::new(),
             expects: VecDeque::new(),
             more_results: false,
-            blobs: BTreeSet::new(),
+            kept: Kept::default(),
             body_of: None,
             result_of: None,
             checks: VecDeque::new(),
@@ -233,6 +234,13 @@ impl Peer {
         self.forsaken.retain(|(known, _)| *known != shape);
         self.completed += 1;
         self.strikes = Strikes::default();
+    }
+
+    /// Most bytes that it keeps for further tasks: a quarter of its disk, since the jobs need the rest.
+    pub fn keeps_at_most(&self) -> u64 {
+        // A foreman's cache is on the foreman's own disk, which its total is.
+        let disk_mb = if self.foreman { self.total.disk_mb } else { self.largest.disk_mb };
+        (disk_mb << 20) / 4
     }
 
     /// Whose failures count together with its own.

@@ -1,0 +1,49 @@
+//! Hosts that fail jobs (decision D41).
+
+use control_proto::{Action, Targets};
+use wq_proto::Protocol;
+
+use crate::bench::Bench;
+
+/// The bench gives each connection a host of its own; here all come from one.
+fn worker_of(b: &mut Bench, host: &str) -> crate::ids::LinkId {
+    b.peer_at(host, "Linux", Protocol::V9, [1, 4096, 10_000, 0], [1, 4096, 10_000, 0])
+}
+
+#[test]
+fn a_host_that_breaks_down_at_each_start_gets_a_rest_and_others_do_not() {
+    let mut b = Bench::new();
+    b.submit(&[], 10);
+    // Different jobs, since none is tried five times: each goes behind those that wait.
+    for _ in 0..5 {
+        let w = worker_of(&mut b, "black-hole");
+        assert_eq!(b.tasks(w).len(), 1);
+        b.lose(w);
+        b.act(Action::Hold, Targets::Constraint("NumJobStarts > 0".into()));
+        b.pass(31);
+    }
+    let w = worker_of(&mut b, "black-hole");
+    assert!(b.tasks(w).is_empty(), "the host, not the connection, is quarantined");
+    let other = worker_of(&mut b, "good");
+    assert_eq!(b.tasks(other).len(), 1);
+    b.pass(60);
+    assert_eq!(b.tasks(w).len(), 1, "after a minute it is tried again");
+    let task = b.tasks(w)[0];
+    b.end(w, task, 1);
+    assert_eq!(b.tasks(w).len(), 1, "an exit code is the job's own affair");
+}
+
+#[test]
+fn a_link_that_is_lost_long_after_the_start_is_no_failure_of_its_host() {
+    let mut b = Bench::new();
+    b.submit(&[], 10);
+    for _ in 0..6 {
+        let w = worker_of(&mut b, "old");
+        assert_eq!(b.tasks(w).len(), 1);
+        b.pass(31);
+        b.lose(w);
+        b.act(Action::Hold, Targets::Constraint("NumJobStarts > 0".into()));
+    }
+    let w = worker_of(&mut b, "old");
+    assert_eq!(b.tasks(w).len(), 1);
+}
