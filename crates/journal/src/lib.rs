@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`Record`], then [`Writer`], then [`replay()`].
 
+mod checkpoint;
 mod error;
 pub mod frame;
 mod job_id;
@@ -21,13 +22,15 @@ mod storage;
 mod walk;
 mod writer;
 
+pub use checkpoint::{
+    CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, Counters, JobStatus,
+};
 pub use error::{Fault, JournalError, Position};
 pub use frame::{EncodeError, PAYLOAD_MAX, PayloadError};
 pub use job_id::{JobId, JobIdError};
 pub use record::{
-    Blob, BlobHash, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
-    Counters, Edited, Edits, Ended, EventsUpto, Exit, Held, HistoryUpto, How, INLINE_MAX, JobStatus, LeftQueue, Lost,
-    LostReason, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
+    Blob, BlobHash, ClockMark, Edited, Edits, Ended, EventsUpto, Exit, Held, HistoryUpto, How, INLINE_MAX, LeftQueue,
+    Lost, LostReason, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
 };
 pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
 pub use salvage::{Loss, Salvaged, salvage};

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::checkpoint::{CheckpointBegin, CheckpointEnd};
 use crate::error::{JournalError, Position};
 use crate::frame::{
     self, HEADER_LEN, KIND_CHECKPOINT_BEGIN, KIND_CHECKPOINT_END, KIND_CHECKPOINT_JOB, KIND_GAP, KIND_SYNC_MARK,
 };
-use crate::record::{CheckpointBegin, CheckpointEnd, Record};
+use crate::record::Record;
 use crate::segment::{HeaderFault, JournalId, SEGMENT_HEADER_LEN, SegmentHeader};
 use crate::storage::Storage;
 use crate::walk::Segments;
