@@ -196,6 +196,15 @@ impl Shell {
                 let place = Arc::clone(&self.outputs);
                 self.pool.let_do(move || place.abandon(attempt));
             }
+            Effect::SyncOutputs { upto, folders } => {
+                let place = Arc::clone(&self.outputs);
+                self.pool
+                    .give(move || Report::Input(Input::OutputsSynced { upto, done: place.sync_delivered(&folders) }));
+            }
+            Effect::CheckOutputs(jobs) => {
+                let place = Arc::clone(&self.outputs);
+                self.pool.give(move || Report::Input(Input::OutputsChecked { lost: place.check(&jobs) }));
+            }
             Effect::UserLog(entry) => self.with_writers(|(_, logs)| logs.write(entry)),
             Effect::LogMark { token } => self.with_writers(|(_, logs)| logs.mark(token)),
             Effect::DropBlob(id) => {

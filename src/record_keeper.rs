@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use journal::{Batch, Record, Storage, Writer};
+use journal::{Batch, OutputsUpto, Record, Storage, Writer};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use wq_core::Input;
@@ -243,6 +243,7 @@ impl Numbers {
         match record {
             Record::EventsUpto(upto) => upto.seq = self.seq(upto.seq),
             Record::HistoryUpto(upto) => upto.seq = self.seq(upto.seq),
+            Record::OutputsUpto(upto) if upto.seq != OutputsUpto::ALL => upto.seq = self.seq(upto.seq),
             Record::CheckpointJob(job) => job.reflects_seq = self.seq(job.reflects_seq),
             Record::CheckpointEnd(end) => end.begin_seq = self.seq(end.begin_seq),
             _ => {}
@@ -343,6 +344,11 @@ mod tests {
         let mut record = Record::from(EventsUpto { seq: 3 });
         numbers.translate(&mut record);
         assert_eq!(record, EventsUpto { seq: 4 }.into());
+        for (no, seq) in [(4, 7), (OutputsUpto::ALL, OutputsUpto::ALL)] {
+            let mut record = Record::from(OutputsUpto { seq: no });
+            numbers.translate(&mut record);
+            assert_eq!(record, OutputsUpto { seq }.into());
+        }
     }
 
     /// Fails from the given call on.

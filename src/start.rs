@@ -111,6 +111,7 @@ fn build(
     let wrapper = options.job_wrapper.as_deref().map(|path| take_wrapper(path, &store)).transpose()?;
     let storage = FileStorage::new(&state_dir.journal());
     let wrapper_id = wrapper.as_ref().map(|wrapper| wrapper.id);
+    let now = Reading::now().context("cannot read the clocks")?;
     let mut core = Master::new(Config {
         host: site.host.clone(),
         domain: site.domain.clone(),
@@ -119,12 +120,14 @@ fn build(
         project: options.project_name.clone(),
         job_wrapper: wrapper,
         one_write: options.one_write,
+        outputs_fsync: options.outputs_fsync,
+        boot_id: now.boot_id,
         ..Config::default()
     });
     let recovered = recovery::recover(&storage, &store, &mut core)?;
     recovery::tell_tail(&recovered.journal);
     recovery::tidy(&store, core.blobs().into_iter().chain(wrapper_id)).context("cannot tidy the spool")?;
-    let clock = Clock::new(&recovered.past, Reading::now().context("cannot read the clocks")?);
+    let clock = Clock::new(&recovered.past, now);
     tracing::info!(records = recovered.records, next = recovered.journal.next_seq, "the journal is read");
 
     let (results, reports) = unbounded_channel();

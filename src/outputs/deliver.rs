@@ -81,8 +81,11 @@ impl Outputs {
             _ => std::fs::rename(from, target).map_err(at(target))?,
         }
         part.moved();
+        let folder = if spreads { target } else { target.parent().unwrap_or(target) };
         if self.habits.sync {
             sync_folder(target).map_err(at(target))?;
+        } else {
+            self.unsynced.lock().expect("no panic under this lock").note(folder);
         }
         Ok(part.bytes)
     }

@@ -6,6 +6,7 @@
 
 mod deliver;
 mod leftovers;
+mod on_disk;
 mod part;
 mod registry;
 mod trouble;

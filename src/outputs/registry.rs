@@ -15,6 +15,7 @@ use wq_core::ids::AttemptId;
 use wq_core::io::{OutputPart, Trouble};
 
 use super::leftovers::{Leftovers, PREFIX, SUFFIX};
+use super::on_disk::Unsynced;
 use super::part::{Habits, Part, remove_any};
 use super::trouble::{Words, errno};
 
@@ -55,6 +56,7 @@ pub(crate) struct Outputs {
     // Each attempt has its own lock: what belongs to one is done in order, others are not delayed.
     attempts: DashMap<AttemptId, Arc<Mutex<Attempt>>>,
     leftovers: Mutex<Leftovers>,
+    pub(super) unsynced: Mutex<Unsynced>,
 }
 
 impl Outputs {
@@ -65,7 +67,15 @@ impl Outputs {
     pub(crate) fn new(words: Words, nonce: String, list: &Path, sync: bool) -> io::Result<Outputs> {
         let leftovers = Mutex::new(Leftovers::clear(list)?);
         let habits = Habits { sync, umask: own_umask()? };
-        Ok(Outputs { words, habits, nonce, held: AtomicUsize::new(0), attempts: DashMap::new(), leftovers })
+        Ok(Outputs {
+            words,
+            habits,
+            nonce,
+            held: AtomicUsize::new(0),
+            attempts: DashMap::new(),
+            leftovers,
+            unsynced: Mutex::default(),
+        })
     }
 
     /// Whether a body of this length shall be kept.

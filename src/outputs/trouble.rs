@@ -86,6 +86,19 @@ impl Words {
         );
         Trouble { code: TRANSFER_OUTPUT_ERROR, subcode: error as i32, reason }
     }
+
+    /// An output is not there any more, or not all of it, after the machine was started again.
+    pub(crate) fn lost_output(&self, path: &Path, error: Errno, details: &str) -> Trouble {
+        let reason = format!(
+            "Transfer output files failure at access point {} after receiving files from execution point: the machine \
+             went down before they were on its disk (condor_release runs the job again). Details: 1 total failures: \
+             first failure: file {}: (errno {}) {details}",
+            self.access_point,
+            path.display(),
+            error as i32
+        );
+        Trouble { code: TRANSFER_OUTPUT_ERROR, subcode: error as i32, reason }
+    }
 }
 
 fn numbered(error: Errno) -> String {

@@ -12,6 +12,7 @@ mod never_zero;
 mod no_master;
 mod one_write;
 mod passwords;
+mod reboot;
 mod sync_order;
 mod trace;
 mod traversal;

@@ -138,6 +138,7 @@ kinds! {
     11 1 ClockMark
     12 1 EventsUpto
     13 1 HistoryUpto
+    14 1 OutputsUpto
     32 1 CheckpointBegin
     33 1 CheckpointBlob
     34 1 CheckpointCluster

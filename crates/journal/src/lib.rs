@@ -30,7 +30,7 @@ pub use frame::{EncodeError, PAYLOAD_MAX, PayloadError};
 pub use job_id::{JobId, JobIdError};
 pub use record::{
     Blob, BlobHash, ClockMark, Edited, Edits, Ended, EventsUpto, Exit, Held, HistoryUpto, How, INLINE_MAX, LeftQueue,
-    Lost, LostReason, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
+    Lost, LostReason, OutputsUpto, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
 };
 pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
 pub use salvage::{Loss, Salvaged, salvage};

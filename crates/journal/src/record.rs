@@ -53,6 +53,8 @@ pub enum Record {
     EventsUpto(EventsUpto),
     /// Ended jobs are in the history up to here.
     HistoryUpto(HistoryUpto),
+    /// Outputs of ended jobs are on disk up to here.
+    OutputsUpto(OutputsUpto),
     /// A checkpoint begins.
     CheckpointBegin(CheckpointBegin),
     /// A content that jobs of the checkpoint name.
@@ -133,7 +135,8 @@ pub struct Edited {
     pub attributes: Edits,
 }
 
-/// A job was held: it stays, and does not run until it is released.
+/// A job was held: it stays, and does not run until it is released. One that had ended is back: its outputs were lost
+/// in a power cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The job.
@@ -360,6 +363,19 @@ pub struct HistoryUpto {
     pub seq: u64,
 }
 
+/// The outputs of the jobs that ended in records up to `seq` are on disk: what a power cut leaves of the others must be
+/// looked at. A journal without such a record has no ends in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputsUpto {
+    /// Sequence number, inclusive; [`OutputsUpto::ALL`]: from here on outputs are on disk before their `Ended` is.
+    pub seq: u64,
+}
+
+impl OutputsUpto {
+    /// The `seq` of a service that syncs each output.
+    pub const ALL: u64 = u64::MAX;
+}
+
 macro_rules! from_payload {
     ($($kind:ident),*) => {$(
         impl From<$kind> for Record {
@@ -383,6 +399,7 @@ from_payload!(
     ClockMark,
     EventsUpto,
     HistoryUpto,
+    OutputsUpto,
     CheckpointBegin,
     CheckpointBlob,
     CheckpointCluster,
@@ -416,6 +433,7 @@ impl Record {
             | Record::ClockMark(_)
             | Record::EventsUpto(_)
             | Record::HistoryUpto(_)
+            | Record::OutputsUpto(_)
             | Record::CheckpointBegin(_)
             | Record::CheckpointBlob(_)
             | Record::CheckpointCluster(_)
@@ -440,6 +458,7 @@ impl Record {
             | Record::ClockMark(_)
             | Record::EventsUpto(_)
             | Record::HistoryUpto(_)
+            | Record::OutputsUpto(_)
             | Record::CheckpointBegin(_)
             | Record::CheckpointBlob(_)
             | Record::CheckpointCluster(_)

@@ -17,6 +17,7 @@ pub(crate) struct Auto {
     pub(crate) socket: bool,
     pub(crate) deliver: bool,
     pub(crate) logs: bool,
+    pub(crate) marks: bool,
 }
 
 pub(crate) struct Bench {
@@ -42,7 +43,7 @@ impl Bench {
         let mut master = Master::new(config);
         let now = Timestamp(1_000_000_000);
         master.start(now);
-        let auto = Auto { disk: true, prepare: true, socket: true, deliver: true, logs: true };
+        let auto = Auto { disk: true, prepare: true, socket: true, deliver: true, logs: true, marks: true };
         Bench { master, now, auto, seen: Vec::new(), journal: Vec::new(), events: Vec::new(), turn: 0, client: 0 }
     }
 
@@ -107,6 +108,9 @@ impl Bench {
             }
             Effect::Deliver { attempt, .. } if self.auto.deliver => {
                 Some(Input::Delivered { attempt: *attempt, outcome: Ok(0) })
+            }
+            Effect::SyncOutputs { upto, .. } if self.auto.marks => {
+                Some(Input::OutputsSynced { upto: *upto, done: true })
             }
             Effect::LogMark { token } if self.auto.logs => Some(Input::Logged { token: *token, warnings: Vec::new() }),
             Effect::UserLog(entry) => {

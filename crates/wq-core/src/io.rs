@@ -14,7 +14,7 @@ use control_proto::{ListingEnd, Reply, Request, Submit};
 use journal::{Record, Taken};
 use wq_proto::{FromWorker, ToWorker};
 
-use crate::ids::{AttemptId, BlobId, ClientId, LinkId, RecordNo};
+use crate::ids::{AttemptId, BlobId, ClientId, JobId, LinkId, RecordNo};
 
 /// Everything that can happen to the master. Closed on purpose: reading it is reading the system's inputs.
 #[derive(Debug)]
@@ -103,6 +103,18 @@ pub enum Input {
         attempt: AttemptId,
         /// Bytes delivered, or why the outputs could not be put in place.
         outcome: Result<u64, Trouble>,
+    },
+    /// Answer to [`Effect::SyncOutputs`].
+    OutputsSynced {
+        /// Echoed.
+        upto: RecordNo,
+        /// Whether everything is on disk.
+        done: bool,
+    },
+    /// Answer to [`Effect::CheckOutputs`].
+    OutputsChecked {
+        /// Jobs that lost outputs, and what they are held with.
+        lost: Vec<(JobId, Trouble)>,
     },
     /// Answer to an [`Effect::UserLog`] that carried a token: everything up to it was written or given up.
     Logged {
@@ -345,6 +357,15 @@ pub struct Delivery {
     pub how: DeliveryKind,
 }
 
+/// What an ended job has delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectedOutputs {
+    /// Whose.
+    pub job: JobId,
+    /// Absolute path of each file or folder, and its bytes.
+    pub files: Vec<(String, u64)>,
+}
+
 /// How an output gets to its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryKind {
@@ -444,6 +465,15 @@ pub enum Effect {
         /// Which.
         attempt: AttemptId,
     },
+    /// Bring the file systems to disk that outputs were delivered to, and report [`Input::OutputsSynced`].
+    SyncOutputs {
+        /// Echoed.
+        upto: RecordNo,
+        /// Folders to which an earlier run of the service delivered.
+        folders: Vec<String>,
+    },
+    /// Look at outputs after a reboot, and report [`Input::OutputsChecked`].
+    CheckOutputs(Vec<ExpectedOutputs>),
     /// Append events to a job event log.
     UserLog(Box<LogEntry>),
     /// Report [`Input::Logged`] when every earlier [`Effect::UserLog`] was written.
@@ -549,7 +579,7 @@ pub enum Notice {
     /// A job went on hold.
     JobHeld {
         /// Which.
-        job: crate::ids::JobId,
+        job: JobId,
         /// Why.
         trouble: Trouble,
     },

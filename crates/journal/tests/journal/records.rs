@@ -3,12 +3,12 @@
 use journal::powercut::{Dice, Disk};
 use journal::{
     Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark, Counters,
-    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, How, JobId, JobStatus, LeftQueue, Lost, LostReason, Record,
-    Released, Removed, Started, Storage, Submitted, SubmittedCluster, Taken, Writer, replay,
+    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, How, JobId, JobStatus, LeftQueue, Lost, LostReason,
+    OutputsUpto, Record, Released, Removed, Started, Storage, Submitted, SubmittedCluster, Taken, Writer, replay,
 };
 
 /// Number of kinds that [`of_kind`] knows.
-pub(crate) const KINDS: u64 = 18;
+pub(crate) const KINDS: u64 = 19;
 
 /// A record that depends on the seed alone.
 pub(crate) fn record(seed: u64) -> Record {
@@ -223,6 +223,7 @@ pub(crate) fn of_kind(kind: u64, dice: &mut Dice) -> Record {
         }
         .into(),
         17 => CheckpointEnd { begin_seq: dice.roll(), jobs: dice.roll() }.into(),
+        18 => OutputsUpto { seq: dice.roll() }.into(),
         _ => unreachable!("there are {KINDS} kinds"),
     }
 }

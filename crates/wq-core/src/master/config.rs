@@ -34,6 +34,10 @@ pub struct Config {
     pub owner_held_max: u64,
     /// Losses that count until a job is held.
     pub losses_max: u32,
+    /// The shell syncs each output before it reports it delivered (decision D36).
+    pub outputs_fsync: bool,
+    /// Identity of this boot of the machine.
+    pub boot_id: [u8; 16],
     /// Ask for the outputs of a link's only task together with its result, and send the next task with them (D38).
     pub one_write: bool,
     /// Seconds until a peer must have said hello.
@@ -67,6 +71,8 @@ impl Default for Config {
             owner_jobs_max: 10_000_000,
             owner_held_max: 10_000,
             losses_max: 5,
+            outputs_fsync: false,
+            boot_id: [0; 16],
             one_write: true,
             hello_s: 30,
             check_busy_s: 120,

@@ -118,7 +118,7 @@ impl Master {
         let view = self.view(slot, now);
         let shape = self.table.idle.shape(view.job.queue);
         let peer = self.peers.get(link).expect("the index names peers that stand");
-        let files = match JobFiles::read(&view, &machine_ad(peer, shape)) {
+        let files = match JobFiles::read(&view, &machine_of(peer, shape)) {
             Ok(files) => files,
             Err(trouble) => return self.hold(now, slot, &trouble, None),
         };
@@ -326,15 +326,19 @@ fn allocation(peer: &Peer, shape: Shape) -> (u64, u64) {
     (share(shape.memory_mb, most.memory_mb), share(shape.disk_mb, most.disk_mb))
 }
 
-/// What `$$(…)` may name of the place where a job runs (decision D30).
-fn machine_ad(peer: &Peer, shape: Shape) -> ClassAd {
+fn machine_of(peer: &Peer, shape: Shape) -> ClassAd {
     let (memory_mb, disk_mb) = allocation(peer, shape);
+    machine_ad(&peer.host, shape.cores, shape.gpus, memory_mb, disk_mb)
+}
+
+/// What `$$(…)` may name of the place where a job runs (decision D30).
+pub(super) fn machine_ad(host: &str, cores: u32, gpus: u32, memory_mb: u64, disk_mb: u64) -> ClassAd {
     let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     let mut ad = ClassAd::new();
-    ad.insert("Cpus", int(shape.cores.into()));
+    ad.insert("Cpus", int(cores.into()));
     ad.insert("Disk", int(disk_mb.saturating_mul(1024)));
-    ad.insert("GPUs", int(shape.gpus.into()));
-    ad.insert("Machine", Value::from(&*peer.host));
+    ad.insert("GPUs", int(gpus.into()));
+    ad.insert("Machine", Value::from(host));
     ad.insert("Memory", int(memory_mb));
     ad
 }
@@ -346,7 +350,7 @@ fn interval(seconds: i64) -> String {
 }
 
 /// What an attempt brings back.
-fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames) -> Vec<Output> {
+pub(super) fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames) -> Vec<Output> {
     use crate::run::Stream;
     let mut outputs = Vec::new();
     let mut add = |sandbox: &str, target: &str, kind: OutputKind, watched: bool| {

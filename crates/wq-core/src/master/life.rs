@@ -5,7 +5,7 @@ use journal::{Ended, Exit, Held, Lost, LostReason, Record, Removed, Started};
 use super::Master;
 use super::events::VACATED;
 use super::promises::Then;
-use crate::ids::{AttemptId, JobId, RecordNo, Timestamp};
+use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::{Effect, Notice, Trouble};
 use crate::jobs::{Ending, Hold, Slot, Status};
 use crate::run::{State, Verdict};
@@ -88,18 +88,23 @@ impl Master {
 
     /// The job is gone for good.
     pub(super) fn forget(&mut self, slot: Slot) {
-        for name in ["_awqexecutable", "_awqproxy", "_awqtoken"] {
-            let view = self.view(slot, Timestamp(0));
-            let blob = view.string(name).and_then(|text| crate::run::BlobUse::from_text(&text));
-            if let Some(blob) = blob {
-                self.release_blob(blob.id);
-            }
-        }
+        self.take_out(slot).into_iter().for_each(|blob| self.release_blob(blob));
+    }
+
+    /// The job is gone; its share of these blobs is still to be given back.
+    pub(super) fn take_out(&mut self, slot: Slot) -> Vec<BlobId> {
+        let view = self.view(slot, Timestamp(0));
+        let blobs = ["_awqexecutable", "_awqproxy", "_awqtoken"]
+            .iter()
+            .filter_map(|name| crate::run::BlobUse::from_text(&view.string(name)?))
+            .map(|blob| blob.id)
+            .collect();
         self.table.remove(slot);
+        blobs
     }
 
     /// One use less; bytes that nobody uses are dropped.
-    pub(super) fn release_blob(&mut self, id: crate::ids::BlobId) {
+    pub(super) fn release_blob(&mut self, id: BlobId) {
         let users = self.blobs.get_mut(&id).expect("a job's blobs are counted");
         *users -= 1;
         if *users == 0 {

@@ -2,6 +2,7 @@
 //!
 //! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
+//! * `marks` which outputs are on disk
 //! * `submit`, `act`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `recover` after a restart
 //!
@@ -14,6 +15,7 @@ mod doors;
 mod events;
 mod life;
 mod links;
+mod marks;
 mod parcel;
 mod policies;
 mod promises;
@@ -81,6 +83,7 @@ pub struct Master {
     policies: policies::Policies,
     /// Jobs that ended since the start.
     completed: u64,
+    marks: marks::Marks,
     recovery: Option<recover::Recovery>,
     /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
     events: events::Progress,
@@ -121,6 +124,7 @@ impl Master {
             health: Health::default(),
             policies: policies::Policies::default(),
             completed: 0,
+            marks: marks::Marks::default(),
             recovery: Some(recover::Recovery::default()),
             events: events::Progress::default(),
             taken: BTreeSet::new(),
@@ -149,6 +153,8 @@ impl Master {
             Input::Prepared { attempt, outcome } => self.prepared(now, attempt, outcome),
             Input::Unsendable { attempt, trouble } => self.unsendable(now, attempt, &trouble),
             Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
+            Input::OutputsSynced { upto, done } => self.outputs_synced(now, upto, done),
+            Input::OutputsChecked { lost } => self.outputs_checked(now, lost),
             Input::Logged { token, warnings } => self.was_logged(token, warnings),
             Input::Stop => self.stop(now),
             Input::Drain { on } => self.draining = on,
@@ -187,6 +193,8 @@ impl Master {
                 Timer::Dispatch => {}
                 Timer::Policies => self.policies_due(now),
                 Timer::EventsUpto => self.events_due(now),
+                Timer::OutputsUpto => self.outputs_due(now),
+                Timer::LastMark => self.last_mark_due(),
             }
         }
         self.dispatch(now);

@@ -1,7 +1,8 @@
 //! After a restart: the journal's records make the queue again; then its end: stopping.
 
-use journal::{Lost, LostReason, Record};
+use journal::{How, Lost, LostReason, OutputsUpto, Record};
 
+use super::marks::Doubt;
 use super::promises::Then;
 use super::{Master, doors};
 use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
@@ -14,6 +15,10 @@ use crate::run::State;
 pub(super) struct Recovery {
     /// Events of records that may be missing in the users' logs.
     pub(super) events: Vec<(RecordNo, LogEntry)>,
+    /// Ends behind the last mark, oldest first; their jobs are still in the table.
+    doubts: Vec<Doubt>,
+    /// Boot of the run that is being read.
+    boot_id: Option<[u8; 16]>,
 }
 
 impl Master {
@@ -39,6 +44,9 @@ impl Master {
             }
             Record::Held(held) => {
                 if let Some(slot) = self.table.find(held.job) {
+                    if self.table.get(slot).status() == Status::Completed {
+                        self.doubts().retain(|doubt| doubt.job != held.job);
+                    }
                     self.stop_recovered(slot, held.at_s);
                     self.apply_held(slot, held);
                     self.log_held(at(held.at_s), no, slot);
@@ -72,9 +80,15 @@ impl Master {
                 if let Some(slot) = self.table.find(ended.job) {
                     self.apply_ended(slot, ended);
                     self.log_terminated(at(ended.at_s), no, slot, (ended.run_time_us / 1_000_000) as i64);
-                    self.leave_completed(at(ended.at_s), slot);
+                    if self.marks.kept {
+                        self.doubts().push(Doubt::new(no, ended));
+                    } else {
+                        self.leave_recovered(slot);
+                    }
                 }
             }
+            // Its end has seen to it.
+            Record::LeftQueue(left) if left.how == How::Completed => {}
             Record::LeftQueue(left) => {
                 if let Some(slot) = self.table.find(left.job) {
                     self.log_aborted(at(left.at_s), no, slot);
@@ -89,15 +103,43 @@ impl Master {
             Record::Taken(file) => {
                 self.taken.insert(*file);
             }
-            // The clock is the shell's; history and checkpoints have no part of the queue's state
+            Record::OutputsUpto(upto) => {
+                self.marks.kept = upto.seq != OutputsUpto::ALL;
+                for doubt in self.doubts().extract_if(.., |doubt| doubt.no.0 <= upto.seq).collect::<Vec<_>>() {
+                    if let Some(slot) = self.completed_job(doubt.job) {
+                        self.leave_recovered(slot);
+                    }
+                }
+            }
+            Record::ClockMark(mark) => self.booted(mark.boot_id),
+            // History and checkpoints have no part of the queue's state
             // in this version, which writes none of these records.
-            Record::ClockMark(_)
-            | Record::HistoryUpto(_)
+            Record::HistoryUpto(_)
             | Record::CheckpointBegin(_)
             | Record::CheckpointBlob(_)
             | Record::CheckpointCluster(_)
             | Record::CheckpointJob(_)
             | Record::CheckpointEnd(_) => {}
+        }
+    }
+
+    fn doubts(&mut self) -> &mut Vec<Doubt> {
+        &mut self.recovery.as_mut().expect("records are read before the start").doubts
+    }
+
+    /// A run of the service began in this boot of the machine.
+    fn booted(&mut self, boot_id: [u8; 16]) {
+        let recovery = self.recovery.as_mut().expect("records are read before the start");
+        if recovery.boot_id.replace(boot_id).is_some_and(|before| before != boot_id) {
+            recovery.doubts.iter_mut().for_each(|doubt| doubt.rebooted = true);
+        }
+    }
+
+    /// A job that had completed is gone unless its owner wants to see it.
+    fn leave_recovered(&mut self, slot: Slot) {
+        let ended_s = self.table.get(slot).story().ending.map_or(0, |ending| ending.at_s);
+        if self.view(slot, at(ended_s)).value("leavejobinqueue").truth() != Some(true) {
+            self.forget(slot);
         }
     }
 
@@ -123,6 +165,9 @@ impl Master {
 
     /// The journal is read: what ran is run again, removed jobs leave, missing events are written.
     pub fn start(&mut self, now: Timestamp) {
+        if self.recovery.is_some() {
+            self.booted(self.config.boot_id);
+        }
         let Some(recovery) = self.recovery.take() else { return };
         for (no, entry) in recovery.events {
             self.effect(Effect::UserLog(Box::new(entry)));
@@ -154,6 +199,7 @@ impl Master {
                 Status::Held | Status::Completed => {}
             }
         }
+        self.take_doubts(now, recovery.doubts);
         self.start_policies();
         self.dispatch(now);
     }
@@ -182,6 +228,11 @@ impl Master {
         for link in links {
             self.close(link, "the service is stopping");
         }
+        self.mark_and_stop(now);
+    }
+
+    /// Everything is on its way to the disk; the end comes behind it.
+    pub(super) fn finish_stop(&mut self) {
         match self.store_failed {
             Some(_) => self.effect(Effect::Ended),
             None => {

@@ -377,6 +377,7 @@ impl Master {
             host: self.peers.get(attempt.link).map(|peer| peer.host.to_string()).unwrap_or_default(),
             requeued: None,
         };
+        self.begin_marks();
         let no = self.record(Record::Ended(ended.clone()));
         self.ended.insert(id, ended);
         self.when_stored(no, Then::Ended(id));
@@ -392,20 +393,20 @@ impl Master {
         self.log_terminated(now, no, slot, run_s);
         self.acknowledge(id);
         self.drop_attempt(id);
-        self.leave_completed(now, slot);
+        self.leave_completed(now, no, slot);
     }
 
-    /// A completed job leaves unless its owner wants to see it (`leave_in_queue`).
-    pub(super) fn leave_completed(&mut self, now: Timestamp, slot: crate::jobs::Slot) {
+    /// A completed job leaves unless its owner wants to see it (`leave_in_queue`). `no` is the record of its end.
+    pub(super) fn leave_completed(&mut self, now: Timestamp, no: RecordNo, slot: crate::jobs::Slot) {
         let stays = self.view(slot, now).value("leavejobinqueue").truth() == Some(true);
+        let mut blobs = Vec::new();
         if !stays {
-            let job = self.table.get(slot).id;
-            if self.recovery.is_none() {
-                let left = journal::LeftQueue { job, at_s: now.seconds(), how: journal::How::Completed };
-                self.record(Record::LeftQueue(left));
-            }
-            self.forget(slot);
+            let left =
+                journal::LeftQueue { job: self.table.get(slot).id, at_s: now.seconds(), how: journal::How::Completed };
+            self.record(Record::LeftQueue(left));
+            blobs = self.take_out(slot);
         }
+        self.outputs_delivered(now, no, blobs);
     }
 
     /// `kill` acknowledges a result; what the attempt left in the cache goes with it.

@@ -25,6 +25,10 @@ pub(crate) enum Timer {
     Policies,
     /// Remember how far the event logs are.
     EventsUpto,
+    /// Outputs that were delivered are to be brought to disk.
+    OutputsUpto,
+    /// A stop waits no longer for that.
+    LastMark,
 }
 
 /// The table.

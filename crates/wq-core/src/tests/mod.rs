@@ -6,6 +6,7 @@ mod crashes;
 mod doors;
 mod health;
 mod kept;
+mod marks;
 mod memory;
 mod reports;
 mod running;
