@@ -14,6 +14,8 @@ use control_proto::{ListingEnd, Reply, Request, Submit};
 use journal::{Record, Taken};
 use wq_proto::{FromWorker, ToWorker};
 
+pub use crate::log_entry::LogEntry;
+
 use crate::ids::{AttemptId, BlobId, ClientId, JobId, LinkId, RecordNo};
 
 /// Everything that can happen to the master. Closed on purpose: reading it is reading the system's inputs.
@@ -508,47 +510,6 @@ pub enum Effect {
     Ended,
     /// Something an operator wants to read at 3 a.m.
     Notice(Notice),
-}
-
-/// One entry of a job event log.
-#[derive(Debug, Clone)]
-pub struct LogEntry {
-    /// Absolute path.
-    pub path: String,
-    /// `log_xml = true`.
-    pub xml: bool,
-    /// After a crash: the event may be in the file already. Look for its number and job in the file's tail and
-    /// write only if it is not there (decision D57).
-    pub once: bool,
-    /// The event, with wall-clock time.
-    pub event: userlog::Event,
-    /// The same happened to so many jobs behind this one in its cluster: a submission of a million jobs is one entry.
-    pub more: u32,
-}
-
-impl LogEntry {
-    /// Takes `next` in if it tells the same of the job behind the last one.
-    pub(crate) fn takes_in(&mut self, next: &LogEntry) -> bool {
-        let (job, follower) = (self.event.job, next.event.job);
-        let behind = i64::from(job.proc_) + i64::from(self.more) + 1;
-        let same = (job.cluster, behind, job.subproc) == (follower.cluster, follower.proc_.into(), follower.subproc)
-            && (&self.path, self.xml, self.once, self.event.time) == (&next.path, next.xml, next.once, next.event.time)
-            && next.more == 0
-            && self.event.kind == next.event.kind;
-        // Each entry that may stand in the file already is looked for by itself.
-        let merged = same && !self.once;
-        self.more += u32::from(merged);
-        merged
-    }
-
-    /// The events, one for each job.
-    pub fn events(&self) -> impl Iterator<Item = userlog::Event> + '_ {
-        (0..=self.more).map(|step| {
-            let mut event = self.event.clone();
-            event.job.proc_ += step.cast_signed();
-            event
-        })
-    }
 }
 
 /// Facts for the operator's log; never secrets.

@@ -8,6 +8,7 @@
 pub mod ids;
 pub mod io;
 pub mod jobs;
+mod log_entry;
 pub mod master;
 pub mod run;
 pub mod workers;
