@@ -184,7 +184,12 @@ impl Shell {
                     return Some(Input::Prepared { attempt, outcome: Ok(prepared) });
                 }
                 let preparer = Arc::clone(&self.preparer);
-                self.pool.give(move || Report::Input(Input::Prepared { attempt, outcome: preparer.prepare(&plan) }));
+                self.pool.give_later(move |results| {
+                    preparer.prepare(plan, move |outcome| {
+                        // Nobody listens any more only when the process ends.
+                        let _ = results.send(Report::Input(Input::Prepared { attempt, outcome }));
+                    });
+                });
             }
             Effect::Deliver { attempt, outputs } => {
                 let place = Arc::clone(&self.outputs);
@@ -237,8 +242,8 @@ impl Shell {
                 match report {
                     Report::Input(input) => self.input(input),
                     Report::Piece { link, outcome, blob } => {
-                        if let (Some(id), Ok((_, bytes))) = (blob, &outcome) {
-                            self.blobs.remember(id, bytes.clone());
+                        if let (Some(id), Ok(piece)) = (blob, &outcome) {
+                            self.blobs.remember(id, piece.bytes.clone());
                         }
                         if let Some((attempt, path, error)) = self.links.get(link).and_then(|link| link.piece(outcome))
                         {

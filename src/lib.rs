@@ -8,6 +8,7 @@
 pub mod awq;
 mod blobs;
 mod clock;
+mod contents;
 mod control;
 mod driver;
 mod event_logs;

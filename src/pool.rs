@@ -86,6 +86,12 @@ impl<R: Send + 'static> Pool<R> {
         self.put(Box::new(move || drop(results.send(work()))));
     }
 
+    /// Has `work` done; it sends its result itself, now or later.
+    pub(crate) fn give_later(&self, work: impl FnOnce(UnboundedSender<R>) + Send + 'static) {
+        let results = self.results.clone();
+        self.put(Box::new(move || work(results)));
+    }
+
     /// Has `work` done without a word.
     pub(crate) fn let_do(&self, work: impl FnOnce() + Send + 'static) {
         self.put(Box::new(work));

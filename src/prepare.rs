@@ -6,7 +6,7 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -14,7 +14,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 use wq_core::io::{Plan, PlannedInput, Prepared, PreparedFile, Trouble};
+use wq_core::run::KEPT_ABOVE;
 
+use crate::contents::{Contents, Found, Identity};
 use crate::outputs::{Words, errno};
 
 /// Folders below a folder that is sent.
@@ -38,16 +40,29 @@ pub(crate) struct Preparer {
     words: Words,
     /// Folders that were fine, with what was asked of them, and when.
     folders: Mutex<HashMap<(PathBuf, AccessFlags), Instant>>,
+    /// Large inputs that repeat.
+    contents: Contents,
+}
+
+/// What came of a plan.
+enum Outcome {
+    Ready(Prepared),
+    /// This file is being read for another attempt.
+    Wait(Identity),
 }
 
 impl Preparer {
     /// One that speaks in these words.
     pub(crate) fn new(words: Words) -> Preparer {
-        Preparer { words, folders: Mutex::default() }
+        Preparer { words, folders: Mutex::default(), contents: Contents::default() }
     }
 
     /// Why a job is held whose input could be looked up and cannot be read any more.
     pub(crate) fn unreadable(&self, path: &Path, error: &std::io::Error) -> Trouble {
+        if error.kind() == io::ErrorKind::InvalidData {
+            self.contents.forget();
+            return self.words.input_refused(path, "it changed while it was being sent");
+        }
         self.words.input(path, errno(error))
     }
 
@@ -70,11 +85,24 @@ impl Preparer {
         folders.get(&(path.to_owned(), rights)).is_some_and(|seen| seen.elapsed() < FOLDER_GOOD_FOR)
     }
 
-    /// Carries out a plan.
-    ///
-    /// # Errors
-    /// What the job is held with: code 14 for the initial directory, 7 for outputs, 13 and 32 for inputs.
-    pub(crate) fn prepare(&self, plan: &Plan) -> Result<Prepared, Trouble> {
+    /// Carries out a plan; `tell` hears what is to be sent, or what the job is held with: code 14 for the initial
+    /// directory, 7 for outputs, 13 and 32 for inputs.
+    pub(crate) fn prepare(
+        self: &Arc<Preparer>,
+        plan: Box<Plan>,
+        tell: impl FnOnce(Result<Prepared, Trouble>) + Send + 'static,
+    ) {
+        match self.carry_out(&plan) {
+            Ok(Outcome::Ready(prepared)) => tell(Ok(prepared)),
+            Ok(Outcome::Wait(file)) => {
+                let preparer = Arc::clone(self);
+                self.contents.wait(file, move || preparer.prepare(plan, tell));
+            }
+            Err(trouble) => tell(Err(trouble)),
+        }
+    }
+
+    fn carry_out(&self, plan: &Plan) -> Result<Outcome, Trouble> {
         let words = &self.words;
         let iwd = Path::new(&plan.iwd);
         self.check_folder(iwd, AccessFlags::X_OK).map_err(|error| words.iwd(iwd, error))?;
@@ -82,14 +110,27 @@ impl Preparer {
             let output = Path::new(output);
             self.check_output(output).map_err(|error| words.closed_output(output, error))?;
         }
-        let mut search = Search { words, found: Prepared::default(), places: HashMap::new(), entries: 0 };
+        let (found, places) = (Prepared::default(), HashMap::new());
+        let mut search = Search { words, found, identities: Vec::new(), places, entries: 0 };
         plan.inputs.iter().try_for_each(|input| search.add(input))?;
-        let found = search.found;
+        let Search { mut found, identities, .. } = search;
         let bytes = found.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
-        match plan.max_input_mb {
-            Some(limit_mb) if bytes > limit_mb.saturating_mul(1 << 20) => Err(words.too_large(bytes, limit_mb)),
-            _ => Ok(found),
+        if let Some(limit_mb) = plan.max_input_mb
+            && bytes > limit_mb.saturating_mul(1 << 20)
+        {
+            return Err(words.too_large(bytes, limit_mb));
         }
+        for (file, identity) in found.files.iter_mut().zip(identities) {
+            if file.size > KEPT_ABOVE {
+                file.content = match self.contents.look(identity, plan.repeats) {
+                    Found::OneOff => None,
+                    Found::Known(content) => Some(content),
+                    Found::Read => self.contents.read(identity, &PathBuf::from(&file.path)),
+                    Found::Wait => return Ok(Outcome::Wait(identity)),
+                };
+            }
+        }
+        Ok(Outcome::Ready(found))
     }
 
     fn check_output(&self, path: &Path) -> Result<(), Errno> {
@@ -138,6 +179,8 @@ fn may(path: &Path, rights: AccessFlags) -> Result<(), Errno> {
 struct Search<'a> {
     words: &'a Words,
     found: Prepared,
+    /// Of `found.files`, in their order.
+    identities: Vec<Identity>,
     /// Sandbox name and place in `found.files`: of two files for one name the later wins, as in HTCondor.
     places: HashMap<String, usize>,
     entries: usize,
@@ -210,8 +253,14 @@ impl Search<'_> {
         };
         let next = self.found.files.len();
         match *self.places.entry(sandbox).or_insert(next) {
-            place if place < next => self.found.files[place] = file,
-            _ => self.found.files.push(file),
+            place if place < next => {
+                self.found.files[place] = file;
+                self.identities[place] = Identity::of(facts);
+            }
+            _ => {
+                self.found.files.push(file);
+                self.identities.push(Identity::of(facts));
+            }
         }
         Ok(())
     }
@@ -281,8 +330,14 @@ mod tests {
 
     use super::*;
 
+    fn ask(preparer: &Arc<Preparer>, plan: &Plan) -> Result<Prepared, Trouble> {
+        let (tell, told) = std::sync::mpsc::channel();
+        preparer.prepare(Box::new(plan.clone()), move |outcome| tell.send(outcome).unwrap());
+        told.try_recv().expect("nobody else reads the files")
+    }
+
     fn prepare(plan: &Plan) -> Result<Prepared, Trouble> {
-        Preparer::new(Words::new("submit")).prepare(plan)
+        ask(&Arc::new(Preparer::new(Words::new("submit"))), plan)
     }
 
     struct Bench(tempfile::TempDir);
@@ -398,13 +453,32 @@ mod tests {
     fn folders_that_were_fine_are_not_looked_at_again() {
         let bench = Bench::new();
         bench.write("in", 1);
-        let preparer = Preparer::new(Words::new("submit"));
+        let preparer = Arc::new(Preparer::new(Words::new("submit")));
         let plan = bench.plan(&[], &["new"]);
         assert_eq!(preparer.known(&plan), None);
-        preparer.prepare(&plan).unwrap();
+        ask(&preparer, &plan).unwrap();
         assert_eq!(preparer.known(&plan), Some(Prepared::default()));
         assert_eq!(preparer.known(&bench.plan(&[], &["other/new"])), None);
         assert_eq!(preparer.known(&bench.plan(&[("in", "in", false)], &["new"])), None, "inputs are looked up");
+    }
+
+    #[test]
+    fn large_inputs_that_repeat_have_a_content() {
+        let bench = Bench::new();
+        bench.write("large", KEPT_ABOVE as usize + 1);
+        bench.write("small", KEPT_ABOVE as usize);
+        let preparer = Arc::new(Preparer::new(Words::new("submit")));
+        let mut plan = bench.plan(&[("large", "l", false), ("small", "s", false)], &[]);
+        let contents = |plan: &Plan| -> Vec<bool> {
+            ask(&preparer, plan).unwrap().files.iter().map(|file| file.content.is_some()).collect()
+        };
+        assert_eq!(contents(&plan), [false, false], "perhaps nobody else wants it");
+        assert_eq!(contents(&plan), [true, false]);
+        bench.write("large", KEPT_ABOVE as usize + 2);
+        assert_eq!(contents(&plan), [false, false], "another one now");
+        plan.repeats = true;
+        bench.write("large", KEPT_ABOVE as usize + 3);
+        assert_eq!(contents(&plan), [true, false]);
     }
 
     #[test]

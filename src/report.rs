@@ -1,14 +1,12 @@
 //! What threads and the pool tell the driver.
 
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use wq_core::Input;
 use wq_core::ids::{BlobId, LinkId};
 use wq_core::io::Trouble;
 
+use crate::links::Piece;
 use crate::outputs::SinkFile;
 
 /// One message to the driver.
@@ -20,8 +18,8 @@ pub(crate) enum Report {
     Piece {
         /// To whom.
         link: LinkId,
-        /// The open file and its next bytes; fewer than asked if it has shrunk.
-        outcome: io::Result<(Arc<File>, Bytes)>,
+        /// Its next bytes.
+        outcome: io::Result<Piece>,
         /// The blob that it is, if it is one and this is all of it.
         blob: Option<BlobId>,
     },

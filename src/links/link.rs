@@ -1,13 +1,11 @@
 //! One connection of a worker or foreman: a task that reads and writes at the same time.
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -24,11 +22,10 @@ use wq_proto::{Event, FromWorker, MasterHandshake, Password, Protocol, ToWorker}
 
 use super::body::Body;
 use super::codec::{Codec, CodecError, Part};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Piece};
 use crate::blobs::Place;
 use crate::driver::Shell;
 use crate::outputs::SinkFile;
-use crate::prepare::{open_input, read_piece};
 use crate::report::Report;
 
 /// Rounds of reading and writing before other links get their turn.
@@ -175,15 +172,8 @@ impl Link {
             if let Some(wanted) = outbox.wanted() {
                 let link = self.id;
                 shell.pool.give(move || {
-                    let read = || {
-                        let file = match wanted.open {
-                            Some(file) => file,
-                            None => Arc::new(open_input(&wanted.path)?),
-                        };
-                        let piece = read_piece(&file, wanted.offset, wanted.length)?;
-                        Ok((file, Bytes::from(piece)))
-                    };
-                    Report::Piece { link, outcome: read(), blob: wanted.blob.filter(|_| wanted.offset == 0) }
+                    let blob = wanted.blob.filter(|_| wanted.offset == 0);
+                    Report::Piece { link, outcome: wanted.read(), blob }
                 });
             }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -342,10 +332,10 @@ impl Link {
     /// Queues a file or blob.
     pub(crate) fn send_body(&self, source: Source, attempt: AttemptId, shell: &Shell) {
         match source {
-            Source::File { path, size, .. } => self.queue(|out| out.file(attempt, path.into(), None, Some(size))),
+            Source::File { path, size, content } => self.queue(|out| out.file(attempt, path.into(), size, content)),
             Source::Blob(id) => match shell.blobs.find(id) {
                 Place::Memory(bytes) => self.queue(|out| out.bytes(bytes)),
-                Place::File(path) => self.queue(|out| out.file(attempt, path, Some(id), None)),
+                Place::File(path) => self.queue(|out| out.blob(attempt, path, id)),
             },
         }
     }
@@ -373,10 +363,10 @@ impl Link {
     }
 
     /// A piece of the file that is being sent was read. Returns whose it was and why, if it cannot be read.
-    pub(crate) fn piece(&self, outcome: io::Result<(Arc<File>, Bytes)>) -> Option<(AttemptId, PathBuf, io::Error)> {
+    pub(crate) fn piece(&self, outcome: io::Result<Piece>) -> Option<(AttemptId, PathBuf, io::Error)> {
         let mut unreadable = None;
         let fits = match outcome {
-            Ok((file, piece)) => self.out.borrow_mut().as_mut().is_some_and(|out| out.piece(file, piece)),
+            Ok(piece) => self.out.borrow_mut().as_mut().is_some_and(|out| out.piece(piece)),
             Err(error) => {
                 tracing::warn!(link = ?self.id, %error, "a file that was announced cannot be read");
                 let current = self.out.borrow().as_ref().and_then(|out| out.current());

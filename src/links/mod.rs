@@ -14,4 +14,5 @@ mod table;
 mod tests;
 
 pub(crate) use listen::{Listening, accept, addresses, listen};
+pub(crate) use outbox::Piece;
 pub(crate) use table::Links;

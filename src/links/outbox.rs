@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use sha2::{Digest, Sha256};
 use wq_core::ids::{AttemptId, BlobId};
+
+use crate::prepare::{open_input, read_piece};
 
 /// Files are read in pieces of this size, bytes.
 pub(crate) const PIECE: usize = 256 << 10;
@@ -39,8 +42,39 @@ struct Sending {
     offset: u64,
     /// Bytes to come; a blob's length is known when it is open.
     left: Option<u64>,
+    /// What must come out.
+    check: Option<Check>,
     piece: Bytes,
     asked: bool,
+}
+
+/// A file that must have a certain content.
+#[derive(Debug, Clone)]
+pub(crate) struct Check {
+    content: BlobId,
+    /// Of what was read so far.
+    hash: Sha256,
+}
+
+impl Check {
+    fn new(content: BlobId) -> Check {
+        Check { content, hash: Sha256::new() }
+    }
+
+    /// Takes the next piece; false if it is the last one and the whole is not what it should be.
+    fn take(&mut self, piece: &[u8], last: bool) -> bool {
+        self.hash.update(piece);
+        !last || self.hash.clone().finalize()[..] == self.content.0
+    }
+}
+
+/// A piece of a file that was read.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    file: Arc<File>,
+    /// Fewer than asked for if the file has shrunk.
+    pub(crate) bytes: Bytes,
+    check: Option<Check>,
 }
 
 /// A piece of a file that must be read.
@@ -56,6 +90,44 @@ pub(crate) struct Wanted {
     pub(crate) offset: u64,
     /// How much.
     pub(crate) length: usize,
+    /// It is the last one.
+    last: bool,
+    check: Option<Check>,
+}
+
+impl Wanted {
+    /// Reads the piece. Blocks.
+    ///
+    /// # Errors
+    /// What the system says; `InvalidData` if the file as a whole has not the content that it must have.
+    pub(crate) fn read(self) -> io::Result<Piece> {
+        let file = match self.open {
+            Some(file) => file,
+            None => Arc::new(open_input(&self.path)?),
+        };
+        let bytes = Bytes::from(read_piece(&file, self.offset, self.length)?);
+        let mut check = self.check;
+        if check.as_mut().is_some_and(|check| !check.take(&bytes, self.last)) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Piece { file, bytes, check })
+    }
+}
+
+impl Sending {
+    fn new(attempt: AttemptId, path: PathBuf) -> Sending {
+        Sending {
+            attempt,
+            path,
+            blob: None,
+            open: None,
+            offset: 0,
+            left: None,
+            check: None,
+            piece: Bytes::new(),
+            asked: false,
+        }
+    }
 }
 
 impl Outbox {
@@ -84,13 +156,17 @@ impl Outbox {
         }
     }
 
-    /// Queues a file of exactly `size` bytes, or all of a blob, for an attempt.
-    pub(crate) fn file(&mut self, attempt: AttemptId, path: PathBuf, blob: Option<BlobId>, size: Option<u64>) {
-        if size != Some(0) {
-            let (piece, asked) = (Bytes::new(), false);
-            let sending = Sending { attempt, path, blob, open: None, offset: 0, left: size, piece, asked };
-            self.items.push_back(Item::File(sending));
+    /// Queues a file of exactly `size` bytes for an attempt; with a content, only that is sent.
+    pub(crate) fn file(&mut self, attempt: AttemptId, path: PathBuf, size: u64, content: Option<BlobId>) {
+        if size != 0 {
+            let check = content.map(Check::new);
+            self.items.push_back(Item::File(Sending { left: Some(size), check, ..Sending::new(attempt, path) }));
         }
+    }
+
+    /// Queues all of a blob for an attempt.
+    pub(crate) fn blob(&mut self, attempt: AttemptId, path: PathBuf, blob: BlobId) {
+        self.items.push_back(Item::File(Sending { blob: Some(blob), ..Sending::new(attempt, path) }));
     }
 
     /// The file that is being sent, and for whom.
@@ -117,12 +193,15 @@ impl Outbox {
         }
         sending.asked = true;
         let length = sending.left.map_or(PIECE, |left| usize::try_from(left).unwrap_or(PIECE).min(PIECE));
+        let last = sending.left == Some(length as u64);
+        let check = sending.check.take();
         let Sending { path, blob, open, offset, .. } = &*sending;
-        Some(Wanted { path: path.clone(), blob: *blob, open: open.clone(), offset: *offset, length })
+        Some(Wanted { path: path.clone(), blob: *blob, open: open.clone(), offset: *offset, length, last, check })
     }
 
     /// A piece has been read. False if the file is shorter than announced: the stream cannot go on.
-    pub(crate) fn piece(&mut self, file: Arc<File>, piece: Bytes) -> bool {
+    pub(crate) fn piece(&mut self, read: Piece) -> bool {
+        let Piece { file, bytes: piece, check } = read;
         let Some((index, sending)) = self.items.iter_mut().enumerate().find_map(|(index, item)| match item {
             Item::File(sending) => Some((index, sending)),
             _ => None,
@@ -137,7 +216,7 @@ impl Outbox {
         if got > whole || (got < whole && got < PIECE as u64) {
             return false;
         }
-        (sending.open, sending.piece, sending.asked) = (Some(file), piece, false);
+        (sending.open, sending.piece, sending.asked, sending.check) = (Some(file), piece, false, check);
         sending.offset += got;
         sending.left = Some(whole - got);
         if got == 0 {
@@ -216,9 +295,7 @@ mod tests {
                 return (bytes, marks);
             }
             if let Some(wanted) = outbox.wanted() {
-                let file = wanted.open.unwrap_or_else(|| Arc::new(File::open(&wanted.path).unwrap()));
-                let piece = crate::prepare::read_piece(&file, wanted.offset, wanted.length).unwrap();
-                assert!(outbox.piece(file, piece.into()));
+                assert!(outbox.piece(wanted.read().unwrap()));
             }
             let mut slices = [IoSlice::new(&[]); 4];
             let count = outbox.slices(&mut slices);
@@ -237,15 +314,20 @@ mod tests {
     #[test]
     fn files_of_any_size_go_out_whole() {
         for size in [1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
-            let content: Vec<u8> = (0..size).map(|n| n as u8).collect();
-            let file = file(&content);
-            for announced in [Some(size as u64), None] {
+            let expected: Vec<u8> = (0..size).map(|n| n as u8).collect();
+            let file = file(&expected);
+            let announced = Some(size as u64);
+            let content = crate::blobs::hash(&expected);
+            for (announced, content) in [(announced, None), (announced, Some(content)), (None, None)] {
                 let mut outbox = Outbox::default();
                 outbox.text().extend_from_slice(b"put\n");
-                outbox.file(AttemptId(1), file.path().into(), None, announced);
+                match announced {
+                    Some(size) => outbox.file(AttemptId(1), file.path().into(), size, content),
+                    None => outbox.blob(AttemptId(1), file.path().into(), BlobId([0; 32])),
+                }
                 outbox.mark(AttemptId(1));
                 let (bytes, marks) = drain(&mut outbox, 100_000);
-                assert!(bytes == [b"put\n", &content[..]].concat(), "{size}");
+                assert!(bytes == [b"put\n", &expected[..]].concat(), "{size}");
                 assert_eq!(marks, [(size + 4, 1)]);
             }
         }
@@ -255,20 +337,31 @@ mod tests {
     fn a_file_that_shrank_is_noticed() {
         let file = file(b"short");
         let mut outbox = Outbox::default();
-        outbox.file(AttemptId(1), file.path().into(), None, Some(9));
+        outbox.file(AttemptId(1), file.path().into(), 9, None);
         let wanted = outbox.wanted().unwrap();
         assert!(outbox.wanted().is_none(), "asked once");
-        let open = Arc::new(File::open(&wanted.path).unwrap());
-        assert!(!outbox.piece(open, Bytes::from_static(b"short")));
+        assert!(!outbox.piece(wanted.read().unwrap()));
+    }
+
+    #[test]
+    fn of_a_file_with_another_content_the_last_piece_is_not_sent() {
+        let content = crate::blobs::hash(&[1; PIECE + 5]);
+        let file = file(&[2; PIECE + 5]);
+        let mut outbox = Outbox::default();
+        outbox.file(AttemptId(1), file.path().into(), PIECE as u64 + 5, Some(content));
+        let first = outbox.wanted().unwrap().read().unwrap();
+        assert!(outbox.piece(first));
+        outbox.advance(PIECE);
+        assert_eq!(outbox.wanted().unwrap().read().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
     fn empty_files_and_blobs_are_nothing() {
         let file = file(b"");
         let mut outbox = Outbox::default();
-        outbox.file(AttemptId(1), file.path().into(), None, Some(0));
+        outbox.file(AttemptId(1), file.path().into(), 0, None);
         assert!(outbox.is_empty());
-        outbox.file(AttemptId(1), file.path().into(), None, None);
+        outbox.blob(AttemptId(1), file.path().into(), BlobId([0; 32]));
         outbox.bytes(Bytes::from_static(b"end\n"));
         assert_eq!(drain(&mut outbox, 9), (b"end\n".to_vec(), vec![]));
     }
@@ -294,7 +387,7 @@ mod tests {
                         outbox.bytes(content.into());
                     }
                     2 => {
-                        outbox.file(AttemptId(1), files[index].path().into(), None, Some(*size as u64));
+                        outbox.file(AttemptId(1), files[index].path().into(), *size as u64, None);
                         bytes.extend(vec![b'f'; *size]);
                     }
                     _ => {

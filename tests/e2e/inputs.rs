@@ -2,7 +2,7 @@
 
 use testkit::{ForemanOptions, Site, WorkerOptions};
 
-use crate::support::{SOON, TERMINATED, run, site_with_cores, wait_for_event};
+use crate::support::{SOON, TERMINATED, log_of, run, site_with_cores, wait_for_event};
 
 /// Prints every file below the sandbox but its own, with its content, and every empty directory.
 const SHOW: &str = "#!/bin/sh\n\
@@ -131,4 +131,46 @@ fn names_that_a_shell_would_read_are_only_names() {
     let mut lines: Vec<String> = site.read("out").lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["./$HOME: $HOME", "./%41: %41", "./-n: -n", "./a;b: a;b", "./it's: it's"]);
+}
+
+/// Jobs that share a large input and write to it, on workers that hard-link what they cache.
+fn large_inputs_stay_what_they_are(site: &Site) {
+    site.write("large", format!("whole\n{}", "x".repeat(100_000)));
+    site.write("d/other large", format!("other\n{}", "y".repeat(200_000)));
+    site.write_script(
+        "alter.sh",
+        "#!/bin/sh\nhead -n 1 large; head -n 1 'd/other large'; echo altered > large; rm -f 'd/other large'\n",
+    );
+    let text = "executable = alter.sh\nshould_transfer_files = YES\nwhen_to_transfer_output = ON_EXIT\n\
+                transfer_output_files = \"\"\ntransfer_input_files = large, d\noutput = out.$(Process)\nqueue 6\n";
+    run(site, text);
+    for proc in 0..6 {
+        assert_eq!(site.read(&format!("out.{proc}")), "whole\nother\n", "job {proc}");
+    }
+}
+
+/// How often the site's only worker was sent something that it keeps.
+fn kept_puts(site: &Site) -> usize {
+    log_of(site, "worker-1").lines().filter(|line| line.contains(": put b")).count()
+}
+
+#[test]
+fn large_inputs_that_jobs_share_are_sent_once() {
+    let (site, _worker) = site_with_cores(2);
+    large_inputs_stay_what_they_are(&site);
+    assert_eq!(kept_puts(&site), 2);
+    // Another version is another content.
+    site.write("large", format!("newer\n{}", "z".repeat(100_000)));
+    site.write_script("look.sh", "#!/bin/sh\nhead -n 1 large\n");
+    let text = "executable = look.sh\ntransfer_input_files = large\noutput = new.$(Process)\nqueue 2\n";
+    run(&site, text);
+    assert_eq!((site.read("new.0"), site.read("new.1")), ("newer\n".to_owned(), "newer\n".to_owned()));
+}
+
+#[test]
+fn large_inputs_are_shared_through_a_foreman() {
+    let site = Site::start();
+    let foreman = site.foreman(ForemanOptions::default());
+    let _worker = site.worker(WorkerOptions::cores(2).behind(&foreman));
+    large_inputs_stay_what_they_are(&site);
 }
