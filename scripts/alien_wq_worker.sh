@@ -212,6 +212,16 @@ offspring() {
     done
 }
 
+# end_now IDENTITY: SIGKILL to a process and all that it had started; stopped first, so that it starts no more.
+end_now() {
+    local pid
+    signal STOP "$1"
+    for pid in $(offspring "${1%% *}"); do
+        signal KILL "$pid"
+    done
+    signal KILL "$1"
+}
+
 # in_folder FOLDER: prints the process ids of those who work in it, however they were started.
 in_folder() {
     local process place
@@ -270,24 +280,49 @@ claim() {
     folder=$(slot_folder "$slot")
     # Whatever a crash may have left.
     sweep "$slot"
-    if ! { (umask 077 && mkdir -p "$folder") && write_record "$pids/$slot.keeper" $$; }; then
-        refuse "cannot write below $workdir" "make room there, or set WQ_WORKDIR to another folder"
+    if ! { make_folders && write_record "$pids/$slot.keeper" $$; }; then
+        refuse "cannot make the folders of $slot below $workdir" "make room there, or set WQ_WORKDIR to another folder"
     fi
     drop_lock
 }
 
-# sweep SLOT: ends what still works for it, and removes its folder and its pid files.
-sweep() {
+# make_folders: the folder of a slot, and workspace, where work_queue_worker may work: it tries a program there through an
+# unquoted shell command, so blanks and the like lead to a folder elsewhere, which a link in the slot's folder remembers.
+make_folders() {
+    local mask
+    mask=$(umask)
+    umask 077
+    workspace=$folder
+    if ! mkdir -p "$folder"; then
+        workspace=
+    elif [[ $folder = *[^A-Za-z0-9/._+,:=@%-]* ]]; then
+        workspace=$(mktemp -d "${TMPDIR:-/tmp}/alien_wq.XXXXXXXX") && ln -s "$workspace" "$folder/workspace" || workspace=
+    fi
+    umask "$mask"
+    [[ -n $workspace ]]
+}
+
+# remove FOLDER: with what works in it, however it was started.
+remove() {
     local pid
-    recorded "$pids/$1" && signal KILL "$record"
-    for pid in $(in_folder "$(slot_folder "$1")"); do
+    for pid in $(in_folder "$1"); do
         [[ $pid = "$$" ]] || signal KILL "$pid"
     done
-    # A folder that the job has closed to its owner is opened first.
-    rm -rf "$(slot_folder "$1")" 2> /dev/null || {
-        chmod -R u+rwX "$(slot_folder "$1")" 2> /dev/null
-        rm -rf "$(slot_folder "$1")"
-    }
+    rm -rf "$1" 2> /dev/null && return
+    # A job may have closed a folder to its owner.
+    chmod -R u+rwX "$1" 2> /dev/null
+    rm -rf "$1"
+}
+
+# sweep SLOT: ends what still works for it, and removes its folders and its pid files.
+sweep() {
+    local folder elsewhere
+    folder=$(slot_folder "$1")
+    recorded "$pids/$1" && end_now "$record"
+    if elsewhere=$(readlink "$folder/workspace") && [[ $elsewhere = */alien_wq.* && -d $elsewhere && -O $elsewhere ]]; then
+        remove "$elsewhere"
+    fi
+    remove "$folder"
     rm -f "$pids/$1" "$pids/$1.keeper" "$pids/$1.new" "$pids/$1.keeper.new"
 }
 
@@ -303,7 +338,7 @@ port_is() {
 
 # The command line of what is kept, chosen anew at each start: another foreman may be there or have room.
 compose() {
-    command=(work_queue_worker --workdir "$folder")
+    command=(work_queue_worker --workdir "$workspace")
     [[ -z $password_file ]] || command+=(--password "$password_file")
     [[ $debug != 1 ]] || command+=(--debug all)
     case $service in
@@ -337,7 +372,8 @@ end_child() {
     while is_running "$child_identity" && [[ $SECONDS -lt $deadline ]]; do
         nap 0.2
     done
-    for pid in "$child_identity" "${family[@]}"; do
+    is_running "$child_identity" && end_now "$child_identity"
+    for pid in "${family[@]}"; do
         is_running "$pid" && signal KILL "$pid"
     done
 }

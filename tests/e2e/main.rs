@@ -6,7 +6,6 @@
 
 mod acting;
 mod command;
-mod computing_elements;
 mod crash;
 mod executable;
 mod holds;

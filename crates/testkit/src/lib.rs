@@ -30,6 +30,7 @@ mod guard;
 mod peers;
 mod programs;
 mod site;
+mod terminal;
 mod wait;
 
 pub use answer::{Answer, run_command};
@@ -38,4 +39,5 @@ pub use guard::Guard;
 pub use peers::{Foreman, ForemanOptions, Worker, WorkerOptions};
 pub use programs::{bin, measured_bin, require};
 pub use site::{Site, SiteOptions};
+pub use terminal::Terminal;
 pub use wait::{Expired, wait_until};

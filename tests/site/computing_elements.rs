@@ -1,20 +1,26 @@
-//! The command sequences of the ALICE computing elements, as they run them, against a live master.
+//! The command sequences of the ALICE computing elements, as they run them, against an installed site.
 
 use std::process::Command;
 
 use testkit::{Answer, Site, SiteOptions, WorkerOptions, run_command};
 
+use crate::prefix::prefix;
 use crate::support::{Gate, SOON, TERMINATED, started, wait_for_event};
 
-/// Runs a shell line as a computing element does, with our programs on `PATH`.
+/// A site whose master is the installed one.
+#[track_caller]
+fn installed_site() -> Site {
+    let master_program = Some(prefix().join("bin/alien_work_queue"));
+    Site::with(SiteOptions { master_program, ..SiteOptions::default() })
+}
+
+/// Runs a shell line as a computing element does: `env.sh` was sourced, and nothing else is in the environment but where
+/// the master is, which has no default place here.
 #[track_caller]
 fn shell(site: &Site, line: &str, stdin: &str) -> Answer {
-    let programs = testkit::bin("condor_q");
-    let path = format!("{}:/usr/bin:/bin", programs.parent().unwrap().display());
     let mut command = Command::new("/bin/bash");
-    // A cleaned environment: nothing but the path and where the master is.
-    command.arg("-c").arg(line).current_dir(site.home()).env_clear();
-    command.env("PATH", path).env("AWQ_WORKDIR", site.work_dir());
+    let source = format!("source '{}/etc/env.sh' && {{ {line}\n}}", prefix().display());
+    command.arg("-c").arg(source).current_dir(site.home()).env_clear().env("AWQ_WORKDIR", site.work_dir());
     run_command(&mut command, stdin.as_bytes(), SOON)
 }
 
@@ -37,7 +43,7 @@ fn alien_condor(site: &Site, number: u32) -> String {
 
 #[test]
 fn alien_condor_submits_counts_lists_and_kills() {
-    let site = Site::start();
+    let site = installed_site();
     let gate = Gate::closed(&site);
     let home = site.home().display().to_string();
     let agent = format!(
@@ -86,7 +92,7 @@ fn alien_condor_submits_counts_lists_and_kills() {
 
 #[test]
 fn alien_htcondor_submits_and_counts() {
-    let site = Site::start();
+    let site = installed_site();
     let home = site.home().display().to_string();
     let gate = Gate::closed(&site);
     let agent = format!("#!/bin/sh\necho $$ > '{home}/started.'$ALIEN_JOBAGENT_ID\n{}\n", gate.wait());
@@ -125,7 +131,7 @@ fn alien_htcondor_submits_and_counts() {
 
 #[test]
 fn the_later_alien_htcondor_submits_a_file_with_continuations() {
-    let site = Site::start();
+    let site = installed_site();
     let home = site.home().display().to_string();
     site.write_script("agent.startup.5", "#!/bin/sh\necho $ALIEN_CM_AS_LDAP_PROXY $custom\n");
     let file = format!(
@@ -154,7 +160,7 @@ fn the_later_alien_htcondor_submits_a_file_with_continuations() {
 
 #[test]
 fn jalien_submits_files_that_vanish_and_counts() {
-    let site = Site::with(SiteOptions::default());
+    let site = installed_site();
     let home = site.home().display().to_string();
     let gate = Gate::closed(&site);
     let agent = format!(
