@@ -5,15 +5,18 @@
 //! answer that is known at once is the next input.
 
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::sync::Notify;
+use control_proto::{Reply, Totals};
+use journal::Taken;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, oneshot};
 use wq_core::ids::Timestamp;
-use wq_core::io::Notice;
+use wq_core::io::{Ask, Caller, Notice};
 use wq_core::{Effect, Input, Master};
 
 use crate::blobs::{Blobs, Store};
@@ -59,6 +62,9 @@ pub(crate) struct Shell {
     wall_offset_s: Cell<i64>,
     /// Something was recorded since the last mark of the clock.
     unmarked: Cell<bool>,
+    /// While it is there, the service drains (decision D9).
+    drain_file: PathBuf,
+    draining: Cell<bool>,
     ended: Cell<bool>,
     end: Notify,
 }
@@ -88,6 +94,8 @@ pub(crate) struct Parts {
     pub(crate) records: RecordKeeper,
     /// The thread of the event logs.
     pub(crate) logs: EventLogs,
+    /// The file `drain`.
+    pub(crate) drain_file: PathBuf,
 }
 
 impl Shell {
@@ -110,6 +118,8 @@ impl Shell {
             armed: Cell::new(None),
             buffer: RefCell::default(),
             unmarked: Cell::new(true),
+            drain_file: parts.drain_file,
+            draining: Cell::new(false),
             ended: Cell::new(false),
             end: Notify::new(),
         })
@@ -124,12 +134,55 @@ impl Shell {
         core.start(now);
         drop(core);
         self.carry_out_all();
+        self.look_for_drain();
     }
 
     /// Gives one input to the core and carries out what follows from it.
     pub(crate) fn input(&self, input: Input) {
         self.core.borrow_mut().handle(self.clock.now(), input);
         self.carry_out_all();
+    }
+
+    /// Asks the core as a client does; the answer comes when it is true.
+    pub(crate) fn ask(&self, caller: Caller, ask: Ask) -> oneshot::Receiver<Reply> {
+        let (client, answer) = self.clients.enter_inside();
+        self.input(Input::Asked { client, caller, ask });
+        answer
+    }
+
+    /// Jobs by state.
+    pub(crate) fn totals(&self) -> Totals {
+        self.core.borrow().totals()
+    }
+
+    /// The jobs of this file are in the journal.
+    pub(crate) fn has_taken(&self, file: &Taken) -> bool {
+        self.core.borrow().has_taken(file)
+    }
+
+    /// Files of the spool folder that were taken and may still exist.
+    pub(crate) fn taken(&self) -> Vec<Taken> {
+        self.core.borrow().taken().copied().collect()
+    }
+
+    /// The service drains, as far as is known.
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Looks whether the service shall drain. One call to the system, cheap enough for every request of a client.
+    pub(crate) fn look_for_drain(&self) -> bool {
+        let on = std::fs::symlink_metadata(&self.drain_file).is_ok();
+        if on != self.draining.replace(on) {
+            let file = self.drain_file.display();
+            if on {
+                tracing::warn!(%file, "draining: no new jobs, and the end when no idle or running job is left");
+            } else {
+                tracing::info!(%file, "draining is over: the file is gone");
+            }
+            self.input(Input::Drain { on });
+        }
+        on
     }
 
     fn carry_out_all(&self) {
@@ -305,6 +358,7 @@ impl Shell {
             let now = Instant::now();
             let tick_s = u32::try_from(now.duration_since(begin).as_secs()).unwrap_or(u32::MAX);
             self.links.watch(now, tick_s);
+            self.look_for_drain();
             if tick_s.is_multiple_of(WALL_EVERY_S) {
                 self.look_at_wall_clock();
             }

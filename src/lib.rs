@@ -3,7 +3,7 @@
 //!
 //! Start reading at `start` (the order in which things come up), then `driver` (the one place where the core is
 //! called). `links` is the worker port, `control` the socket of the `condor_*` programs, `outputs`, `prepare` and
-//! `blobs` the files of jobs, `record_keeper` and `event_logs` the two threads that write for ever.
+//! `blobs` the files of jobs, `legacy` the original's spool folder, `record_keeper` and `event_logs` the two threads that write for ever.
 
 pub mod awq;
 mod blobs;
@@ -13,6 +13,7 @@ mod control;
 mod driver;
 mod event_logs;
 mod journal_files;
+mod legacy;
 mod limits;
 mod links;
 mod lock;

@@ -1,6 +1,6 @@
 //! The two folders of the master: made safe or refused (decisions D1, D2).
 //!
-//! The *work dir* holds the doors: `awq.sock`, `lock`, `drain`. The *state dir* holds `lock`, `journal/`, `spool/`.
+//! The *work dir* holds the doors: `awq.sock`, `lock`, `queue/`, `stat/`, `drain`. The *state dir* holds `lock`, `journal/`, `spool/`.
 //! Both are opened once without following a symlink and then used through that descriptor.
 
 use std::fs::File;
@@ -16,10 +16,17 @@ use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Gid, geteuid};
 
+use crate::legacy::REJECTED;
 use crate::lock::{self, Lock, LockError};
 
 /// Name of the control socket in the work dir.
 pub(crate) const SOCKET_NAME: &str = "awq.sock";
+
+/// Name of the spool folder in the work dir.
+const QUEUE_NAME: &str = "queue";
+
+/// Name of the folder of `latest` in the work dir.
+const STAT_NAME: &str = "stat";
 
 /// `sun_path` with its closing NUL.
 const SUN_PATH_MAX: usize = 108;
@@ -132,13 +139,13 @@ impl WorkDir {
     fn take(path: &Path, group: Option<Gid>, who: &str) -> Result<WorkDir, PlaceError> {
         let dir = open_own(path)?;
         check_entries(path)?;
-        let wanted = if group.is_some() { 0o750 } else { 0o700 };
-        tighten(path, &dir, wanted)?;
-        if let Some(gid) = group {
-            nix::unistd::fchown(&dir, None, Some(gid)).map_err(|source| system("give to the group", path, source))?;
-            fchmod(&dir, Mode::from_bits_truncate(wanted)).map_err(|source| system("chmod", path, source))?;
-        }
+        refuse_shared(path, &dir)?;
+        tighten(path, &dir, group)?;
         let lock = lock::take(path, &dir, who)?;
+        for door in [QUEUE_NAME.into(), Path::new(QUEUE_NAME).join(REJECTED), STAT_NAME.into()] {
+            let inside = path.join(door);
+            tighten(&inside, &open_own(&inside)?, group)?;
+        }
         let second = File::from(dir.try_clone().map_err(|error| system("open", path, errno(&error)))?);
         let keep = Flock::lock(second, FlockArg::LockSharedNonblock).ok();
         Ok(WorkDir { path: path.to_owned(), dir, group, _lock: lock, _keep: keep })
@@ -147,6 +154,21 @@ impl WorkDir {
     /// The path as given.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The spool folder.
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.path.join(QUEUE_NAME)
+    }
+
+    /// The folder of `latest`.
+    pub(crate) fn stat(&self) -> PathBuf {
+        self.path.join(STAT_NAME)
+    }
+
+    /// The file that makes the service drain.
+    pub(crate) fn drain(&self) -> PathBuf {
+        self.path.join("drain")
     }
 
     /// Puts the control socket in place; one that a dead master left is replaced.
@@ -226,7 +248,10 @@ impl StateDir {
 }
 
 /// Makes the folder (0700, in one call) if it is missing, and opens it if it is a folder of ours.
-fn open_own(path: &Path) -> Result<OwnedFd, PlaceError> {
+///
+/// # Errors
+/// [`PlaceError`].
+pub(crate) fn open_own(path: &Path) -> Result<OwnedFd, PlaceError> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -263,18 +288,28 @@ fn check_entries(path: &Path) -> Result<(), PlaceError> {
     Ok(())
 }
 
-/// Takes rights away from others; the original made its folder group-writable.
-fn tighten(path: &Path, dir: &OwnedFd, wanted: u32) -> Result<(), PlaceError> {
+/// Root owns `/tmp`, too; closing it would stop the whole machine.
+fn refuse_shared(path: &Path, dir: &OwnedFd) -> Result<(), PlaceError> {
     let facts = fstat(dir).map_err(|source| system("look at", path, source))?;
     let mode = facts.st_mode & 0o7777;
-    // Root owns `/tmp`, too; closing it would stop the whole machine.
-    if mode & 0o1002 != 0 {
-        return Err(PlaceError::SharedFolder { path: path.to_owned(), mode });
+    if mode & 0o1002 == 0 { Ok(()) } else { Err(PlaceError::SharedFolder { path: path.to_owned(), mode }) }
+}
+
+/// Takes rights away from others, since the original made its folders group-writable; a group may look.
+fn tighten(path: &Path, dir: &OwnedFd, group: Option<Gid>) -> Result<(), PlaceError> {
+    let facts = fstat(dir).map_err(|source| system("look at", path, source))?;
+    let mode = facts.st_mode & 0o7777;
+    let wanted = if group.is_some() { 0o750 } else { 0o700 };
+    let open = mode & 0o077 & !wanted != 0;
+    if let Some(gid) = group {
+        nix::unistd::fchown(dir, None, Some(gid)).map_err(|source| system("give to the group", path, source))?;
     }
-    if mode & 0o077 & !wanted != 0 {
+    if open || group.is_some() {
         fchmod(dir, Mode::from_bits_truncate(wanted)).map_err(|source| system("chmod", path, source))?;
+    }
+    if open {
         tracing::warn!(folder = %path.display(), from = %format!("{mode:04o}"), to = %format!("{wanted:04o}"),
-            "the work dir was open to others and has been closed");
+            "a folder of the work dir was open to others and has been closed");
     }
     Ok(())
 }

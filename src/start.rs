@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ use crate::event_logs::EventLogs;
 use crate::journal_files::FileStorage;
 use crate::links::{self, Links, Listening};
 use crate::options::Options;
-use crate::outputs::{Outputs, Words};
+use crate::outputs::{self, Outputs, Words};
 use crate::places::{self, StateDir};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
-use crate::{control, limits, logging, recovery, stop};
+use crate::{control, legacy, limits, logging, recovery, stop};
 
 /// Largest password file that is read, bytes.
 const PASSWORD_MAX: u64 = 64 << 10;
@@ -64,7 +64,8 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let site = site_facts(options, &host, &addresses);
     let links = Links::new(descriptors.links, options.strangers_max);
-    let (shell, reports) = build(options, &state_dir, site, links)?;
+    let submitter = submitter(&site, options)?;
+    let (shell, reports) = build(options, &state_dir, site, links, work_dir.drain())?;
     tracing::info!(
         work_dir = %work_dir.path().display(),
         state_dir = %state_dir.path().display(),
@@ -87,6 +88,8 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         tokio::task::spawn_local(Rc::clone(&shell).keep_time());
         tokio::task::spawn_local(Rc::clone(&shell).end_turns());
         tokio::task::spawn_local(Rc::clone(&shell).watch());
+        tokio::task::spawn_local(legacy::watch(work_dir.queue(), submitter, Rc::clone(&shell)));
+        tokio::task::spawn_local(legacy::tell(work_dir.stat(), Rc::clone(&shell)));
         for address in &addresses {
             println!("alien_work_queue: listening on {address}");
         }
@@ -105,6 +108,7 @@ fn build(
     state_dir: &StateDir,
     site: SiteFacts,
     links: Links,
+    drain_file: PathBuf,
 ) -> anyhow::Result<(Rc<Shell>, UnboundedReceiver<Report>)> {
     let uid = geteuid().as_raw();
     let store = Arc::new(Store::open(&state_dir.spool(), uid).context("cannot open the spool")?);
@@ -150,6 +154,7 @@ fn build(
         records: RecordKeeper::start(writer, storage, results.clone(), Rc::clone(&turn))
             .context("cannot start a thread")?,
         logs: EventLogs::start(results).context("cannot start a thread")?,
+        drain_file,
     });
     Ok((shell, reports))
 }
@@ -226,6 +231,29 @@ fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr]) -> SiteFa
         alien_count_lines: options.alien_count_lines,
         submit_hint: options.submit_hint,
     }
+}
+
+/// In whose name files of the spool folder become jobs: ours.
+fn submitter(site: &SiteFacts, options: &Options) -> anyhow::Result<legacy::Submitter> {
+    let cwd = std::env::current_dir().context("cannot find the working directory")?;
+    let uid = geteuid().as_raw();
+    Ok(legacy::Submitter {
+        uid,
+        name: control::look_up(uid),
+        umask: outputs::own_umask().context("cannot read our umask")?.unwrap_or(0o022),
+        cwd: cwd.to_string_lossy().into_owned(),
+        host: submit_lang::HostFacts {
+            arch: std::env::consts::ARCH.to_ascii_uppercase(),
+            opsys: std::env::consts::OS.to_ascii_uppercase(),
+            opsys_and_ver: String::new(),
+            opsys_major_ver: String::new(),
+            filesystem_domain: site.domain.clone(),
+            uid_domain: site.domain.clone(),
+            condor_version: site.condor_version.clone(),
+            condor_platform: Config::default().condor_platform,
+        },
+        submission_max: options.submission_max,
+    })
 }
 
 /// What is shown where HTCondor shows the schedd's address: IPv4 if there is one, and no wildcard.

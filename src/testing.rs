@@ -80,6 +80,7 @@ impl Bench {
             )
             .unwrap(),
             logs: EventLogs::start(results).unwrap(),
+            drain_file: dir.path().join("drain"),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use control_proto::frame::{self, Kind};
 use control_proto::{ListingEnd, Reply, Site, write_head};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use wq_core::ids::ClientId;
 
 /// How long the end waits for clients that are being answered.
@@ -18,6 +18,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Clients {
     next: Cell<u64>,
     waiting: RefCell<HashMap<ClientId, Rc<Mailbox>>>,
+    /// Those of this process itself.
+    inside: RefCell<HashMap<ClientId, oneshot::Sender<Reply>>>,
     gone: Notify,
 }
 
@@ -34,11 +36,23 @@ pub(crate) struct Mailbox {
 impl Clients {
     /// Enters a client.
     pub(crate) fn enter(&self, site: Site) -> (ClientId, Rc<Mailbox>) {
-        let id = ClientId(self.next.replace(self.next.get() + 1));
+        let id = self.next_id();
         let mailbox =
             Rc::new(Mailbox { site, frames: RefCell::default(), complete: Cell::new(false), news: Notify::new() });
         self.waiting.borrow_mut().insert(id, Rc::clone(&mailbox));
         (id, mailbox)
+    }
+
+    /// Enters a part of this process that asks what is answered with one reply.
+    pub(crate) fn enter_inside(&self) -> (ClientId, oneshot::Receiver<Reply>) {
+        let id = self.next_id();
+        let (tell, told) = oneshot::channel();
+        self.inside.borrow_mut().insert(id, tell);
+        (id, told)
+    }
+
+    fn next_id(&self) -> ClientId {
+        ClientId(self.next.replace(self.next.get() + 1))
     }
 
     /// Its conversation is over.
@@ -49,6 +63,11 @@ impl Clients {
 
     /// Queues the head of an answer; it is the whole answer unless it begins a listing.
     pub(crate) fn answer(&self, id: ClientId, reply: Reply) {
+        if let Some(tell) = self.inside.borrow_mut().remove(&id) {
+            // Who does not wait any more needs no answer.
+            drop(tell.send(reply));
+            return;
+        }
         self.with(id, |mailbox| {
             let listing = reply == Reply::Listing;
             mailbox.put(Kind::Reply, &write_head(&mailbox.site, &reply));

@@ -72,6 +72,8 @@ async fn converse(mut stream: UnixStream, submission_max: u64, shell: &Shell) {
         Ok(None) => return,
         Err(reply) => return refuse(&mut write, &caller, &reply, shell).await,
     };
+    // What the caller did before it asked counts for the answer.
+    shell.look_for_drain();
     let (client, mailbox) = shell.clients.enter(shell.callers.site(&caller));
     shell.input(Input::Asked { client, caller, ask: gathered.ask });
     gathered.pinned.into_iter().for_each(|id| shell.blobs.unpin(id));

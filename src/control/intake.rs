@@ -34,8 +34,9 @@ enum State {
     Submission(Box<Submission>),
 }
 
+/// A submission, whole or in the making.
 #[derive(Debug)]
-struct Submission {
+pub(crate) struct Submission {
     head: Submit,
     rows: Vec<Vec<u8>>,
     blobs: Vec<Blob>,
@@ -43,9 +44,12 @@ struct Submission {
     in_record: u64,
 }
 
+/// A file of a submission: its bytes while they are few.
 #[derive(Debug)]
-enum Blob {
+pub(crate) enum Blob {
+    /// At most [`INLINE_MAX`] bytes.
     Small(Vec<u8>),
+    /// Taken out only while a piece is being written.
     Large(Option<Upload>),
 }
 
@@ -128,6 +132,14 @@ fn begin(payload: &[u8], submission_max: u64, store: &Store) -> Result<State, Re
 }
 
 impl Submission {
+    /// One that was not sent by a client; `head` has the sizes of the blobs.
+    pub(crate) fn whole(head: Submit, rows: Vec<Vec<u8>>, blobs: Vec<Blob>) -> Submission {
+        let small = blobs.iter().filter(|blob| matches!(blob, Blob::Small(_))).map(Blob::size).sum::<u64>();
+        let rows_size: usize = rows.iter().map(Vec::len).sum();
+        let head_size = serde_json::to_vec(&head).expect("a head is plain data").len();
+        Submission { in_record: (head_size + rows_size) as u64 + small, head, rows, blobs }
+    }
+
     fn take_rows(&mut self, mut payload: Bytes, submission_max: u64) -> Result<(), Reply> {
         let number = take_number(&mut payload)?;
         let rows = self.rows.get_mut(number).ok_or_else(|| malformed(format!("no cluster number {number}")))?;
@@ -165,7 +177,11 @@ impl Submission {
         Ok(())
     }
 
-    async fn finish(self, shell: &Shell) -> Result<Gathered, Reply> {
+    /// Stores the blobs.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) async fn finish(self, shell: &Shell) -> Result<Gathered, Reply> {
         if let Some(number) =
             (0..self.blobs.len()).find(|number| self.blobs[*number].size() != self.head.blob_sizes[*number])
         {
@@ -229,7 +245,8 @@ impl Drop for Pins<'_> {
 }
 
 impl Blob {
-    fn size(&self) -> u64 {
+    /// Bytes so far.
+    pub(crate) fn size(&self) -> u64 {
         match self {
             Blob::Small(bytes) => bytes.len() as u64,
             Blob::Large(upload) => upload.as_ref().map_or(0, Upload::size),

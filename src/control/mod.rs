@@ -8,6 +8,7 @@ mod intake;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use callers::{Callers, SiteFacts};
+pub(crate) use callers::{Callers, SiteFacts, look_up};
 pub(crate) use clients::Clients;
 pub(crate) use conversation::accept;
+pub(crate) use intake::{Blob, Submission};

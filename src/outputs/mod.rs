@@ -11,5 +11,5 @@ mod part;
 mod registry;
 mod trouble;
 
-pub(crate) use registry::{Outputs, SinkFile, Slot};
+pub(crate) use registry::{Outputs, SinkFile, Slot, own_umask};
 pub(crate) use trouble::{Words, errno};

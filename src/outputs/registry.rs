@@ -66,7 +66,8 @@ impl Outputs {
     /// The list cannot be read or written.
     pub(crate) fn new(words: Words, nonce: String, list: &Path, sync: bool) -> io::Result<Outputs> {
         let leftovers = Mutex::new(Leftovers::clear(list)?);
-        let habits = Habits { sync, umask: own_umask()? };
+        // Kernels before 4.7 do not say their mask: then each mode is set again.
+        let habits = Habits { sync, umask: own_umask()?.unwrap_or(0o777) };
         Ok(Outputs {
             words,
             habits,
@@ -213,9 +214,11 @@ impl Outputs {
 }
 
 /// What the system takes away from the mode of a new file; asking the system call itself would change it for a moment.
-fn own_umask() -> io::Result<u32> {
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn own_umask() -> io::Result<Option<u32>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    // Kernels before 4.7 do not say: then each mode is set again.
-    Ok(line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o777))
+    Ok(line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()))
 }

@@ -7,6 +7,7 @@
 mod acting;
 mod command;
 mod crash;
+mod doors;
 mod executable;
 mod holds;
 mod inputs;

@@ -35,9 +35,10 @@ const RULES: &[Rule] = &[
     },
     // Pure types; the blocking client of the shims is behind its feature `client`, with nix.
     Rule { package: "control-proto", ours: &[], foreign: Some(&["nix", "serde", "serde_json", "thiserror"]) },
+    // The submit language: files of the spool folder have no client that would read them (decision D11).
     Rule {
         package: "alien-workqueue",
-        ours: &["classad", "control-proto", "journal", "userlog", "wq-core", "wq-proto"],
+        ours: &["classad", "control-proto", "journal", "submit-lang", "userlog", "wq-core", "wq-proto"],
         foreign: None,
     },
     Rule { package: "shims", ours: &["classad", "control-proto", "submit-lang"], foreign: None },

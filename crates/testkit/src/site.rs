@@ -135,6 +135,11 @@ impl Site {
         self.master.borrow().as_ref().expect("the master runs").pid()
     }
 
+    /// From its next start on, the master is this program ([`SiteOptions::master_program`]).
+    pub fn set_master_program(&mut self, program: Option<PathBuf>) {
+        self.options.master_program = program;
+    }
+
     /// Starts the master and returns when it says that it listens; fails the test with its log if it does not.
     #[track_caller]
     pub fn start_master(&self) {
