@@ -224,3 +224,90 @@ fn numbered(name: &OsStr, number: u32) -> OsString {
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bench() -> (tempfile::TempDir, PathBuf, Folder) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("queue");
+        let folder = Folder::open(&path).unwrap();
+        (dir, path, folder)
+    }
+
+    fn visit(folder: &Folder, name: &OsStr) -> Visit {
+        Visit { name: name.to_owned(), look: folder.look(name).unwrap(), last: true }
+    }
+
+    #[test]
+    fn a_file_is_read_as_long_as_it_looks_the_same() {
+        let (_dir, path, folder) = bench();
+        let name = OsStr::new("a");
+        std::fs::write(path.join(name), "text").unwrap();
+        let look = folder.look(name).unwrap();
+        assert_eq!(folder.read(name, &look).unwrap(), b"text");
+        std::fs::write(path.join(name), "other").unwrap();
+        assert!(matches!(folder.read(name, &look), Err(ReadError::Changed)));
+        // A link or a pipe in its place is not followed and not waited for.
+        std::fs::remove_file(path.join(name)).unwrap();
+        assert!(matches!(folder.read(name, &look), Err(ReadError::Changed)));
+        std::os::unix::fs::symlink("/dev/zero", path.join(name)).unwrap();
+        assert!(matches!(folder.read(name, &look), Err(ReadError::Changed)));
+        assert_eq!(folder.look(name).unwrap().obstacle, Some(Obstacle::Symlink));
+        std::fs::remove_file(path.join(name)).unwrap();
+        nix::unistd::mkfifo(&path.join(name), Mode::S_IRWXU).unwrap();
+        assert!(matches!(folder.read(name, &look), Err(ReadError::Changed)));
+        assert_eq!(folder.look(name).unwrap().obstacle, Some(Obstacle::NoFile));
+    }
+
+    #[test]
+    fn only_the_file_that_was_taken_is_unlinked() {
+        let (_dir, path, folder) = bench();
+        let name = OsStr::new("a");
+        std::fs::write(path.join(name), "text").unwrap();
+        let taken = folder.look(name).unwrap().file;
+        std::fs::write(path.join("b"), "text").unwrap();
+        std::fs::rename(path.join("b"), path.join(name)).unwrap();
+        folder.unlink(name, &taken).unwrap();
+        assert!(path.join(name).exists());
+        folder.unlink(name, &folder.look(name).unwrap().file).unwrap();
+        assert!(!path.join(name).exists());
+        folder.unlink(name, &taken).unwrap();
+    }
+
+    #[test]
+    fn rejected_files_keep_their_content_and_never_replace_another() {
+        let (_dir, path, folder) = bench();
+        let long = "n".repeat(255);
+        for (number, wanted) in [(1, "n".repeat(200)), (2, format!("{}.2", "n".repeat(200)))] {
+            std::fs::write(path.join(&long), format!("text {number}")).unwrap();
+            let to = folder.reject(&visit(&folder, OsStr::new(&long)), "it is wrong").unwrap().unwrap();
+            assert_eq!(to, path.join(REJECTED).join(&wanted));
+            assert_eq!(std::fs::read_to_string(&to).unwrap(), format!("text {number}"));
+            let reason = std::fs::read_to_string(path.join(REJECTED).join(format!("{wanted}.reason"))).unwrap();
+            assert!(reason.contains(" was not taken: it is wrong.\n"), "{reason}");
+        }
+        // A file without its reason is not replaced either.
+        std::fs::write(path.join(REJECTED).join("a"), "old").unwrap();
+        std::fs::write(path.join("a"), "new").unwrap();
+        let to = folder.reject(&visit(&folder, OsStr::new("a")), "x").unwrap().unwrap();
+        assert_eq!(to, path.join(REJECTED).join("a.2"));
+        assert!(!path.join(REJECTED).join("a.reason").exists());
+        // One that changes meanwhile stays.
+        std::fs::write(path.join("a"), "new").unwrap();
+        let before = visit(&folder, OsStr::new("a"));
+        std::fs::write(path.join("a"), "newer").unwrap();
+        assert!(folder.reject(&before, "x").unwrap().is_none());
+        assert!(path.join("a").exists());
+    }
+
+    #[test]
+    fn folders_and_names_with_a_dot_are_left_alone() {
+        let (_dir, path, folder) = bench();
+        std::fs::write(path.join(".a"), "x").unwrap();
+        let names = folder.list().unwrap();
+        assert_eq!(names.len(), 2);
+        assert!(names.iter().all(|name| folder.look(name).is_none()), "{names:?}");
+    }
+}

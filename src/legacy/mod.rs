@@ -8,8 +8,6 @@ mod folder;
 mod queue;
 mod ripening;
 mod stat;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub(crate) use folder::REJECTED;

@@ -109,8 +109,8 @@ pub(super) fn expand(
         ..Options::default()
     };
     let world = Place { submitter, now: now() };
-    let submission = submit_lang::submit(&text, &options, &world)
-        .map_err(|error| TextError::Language(one_line(&error.refusal.to_string())))?;
+    let submission =
+        submit_lang::submit(&text, &options, &world).map_err(|error| TextError::Language(one_line(&error.message)))?;
     if submission.clusters.is_empty() {
         return Err(TextError::NoJobs);
     }
@@ -146,8 +146,10 @@ fn key_in(text: &str, keys: [&'static str; 2]) -> Option<&'static str> {
     keys.into_iter().find(|key| named.iter().any(|name| name.eq_ignore_ascii_case(key)))
 }
 
+/// What `condor_submit` would print, as part of a sentence.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.trim_start_matches("ERROR: ").trim_end_matches('.').to_owned()
 }
 
 fn now() -> SubmitTime {
@@ -311,5 +313,130 @@ fn file_error(error: &io::Error) -> FileError {
     match error.raw_os_error() {
         Some(errno) => FileError { errno, text: nix::errno::Errno::from_raw(errno).desc().to_owned() },
         None => FileError { errno: 0, text: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        submitter: Submitter,
+        store: Store,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("small.sh"), "#!/bin/sh\n").unwrap();
+            std::fs::write(dir.path().join("large"), vec![7; INLINE_MAX + 1]).unwrap();
+            std::fs::create_dir(dir.path().join("spool")).unwrap();
+            let text = String::new;
+            let host = HostFacts {
+                arch: text(),
+                opsys: text(),
+                opsys_and_ver: text(),
+                opsys_major_ver: text(),
+                filesystem_domain: text(),
+                uid_domain: text(),
+                condor_version: text(),
+                condor_platform: text(),
+            };
+            let submitter = Submitter {
+                uid: 7,
+                name: "alice".into(),
+                umask: 0o027,
+                cwd: dir.path().to_str().unwrap().to_owned(),
+                host,
+                submission_max: 1 << 20,
+            };
+            let store = Store::open(&dir.path().join("spool"), 7).unwrap();
+            Bench { dir, submitter, store }
+        }
+
+        fn expand(&self, text: &str, first: Option<u32>) -> Result<Expanded, TextError> {
+            expand(Path::new("/q/job"), text.as_bytes(), first, &self.submitter, &self.store)
+        }
+
+        #[track_caller]
+        fn refused(&self, text: &str) -> String {
+            self.expand(text, None).unwrap_err().to_string()
+        }
+    }
+
+    fn attribute<'a>(jobs: &'a Expanded, name: &str) -> &'a str {
+        jobs.head.clusters[0].ad.iter().find(|(other, _)| other == name).map_or("", |(_, text)| text)
+    }
+
+    #[test]
+    fn keys_in_any_case_become_an_ad_and_both_streams_one_file() {
+        let bench = Bench::new();
+        let jobs = bench.expand("EXECUTABLE=small.sh\n OutPut = o.$(Process)\nqueue 2\n", None).unwrap();
+        let cwd = &bench.submitter.cwd;
+        assert_eq!(attribute(&jobs, "Cmd"), format!("\"{cwd}/small.sh\""));
+        assert_eq!(attribute(&jobs, "Iwd"), format!("\"{cwd}\""));
+        assert_eq!(attribute(&jobs, "Out"), attribute(&jobs, "Err"));
+        assert_eq!(
+            (jobs.head.clusters[0].procs, jobs.head.umask, jobs.head.blob_sizes.as_slice()),
+            (2, 0o027, &[10][..])
+        );
+        let jobs = bench.expand("cmd = small.sh\nstdout = o\nqueue\n", None).unwrap();
+        assert_eq!((attribute(&jobs, "Out"), attribute(&jobs, "Err")), ("\"o\"", "\"o\""));
+        let jobs = bench.expand("executable = small.sh\noutput = o\nerror = e\n", None).unwrap();
+        assert_eq!((attribute(&jobs, "Out"), attribute(&jobs, "Err")), ("\"o\"", "\"e\""));
+    }
+
+    #[test]
+    fn a_file_travels_once_and_a_large_one_through_the_spool() {
+        let bench = Bench::new();
+        let jobs = bench
+            .expand(
+                "output = o\nexecutable = large\nqueue\nexecutable = small.sh\nqueue\nexecutable = large\nqueue\n",
+                None,
+            )
+            .unwrap();
+        assert_eq!(jobs.head.blob_sizes, [INLINE_MAX as u64 + 1, 10]);
+        assert_eq!(jobs.head.clusters.iter().map(|c| c.executable).collect::<Vec<_>>(), [Some(0), Some(1), Some(0)]);
+        assert!(matches!(jobs.blobs[0], Blob::Large(_)) && matches!(jobs.blobs[1], Blob::Small(_)));
+        std::fs::write(bench.dir.path().join("large"), vec![7; (1 << 20) + 1]).unwrap();
+        assert!(bench.refused("output = o\nexecutable = large\n").contains("larger than a submission"));
+    }
+
+    #[test]
+    fn numbers_are_asked_for_where_a_text_computes_with_them() {
+        let bench = Bench::new();
+        let text = "executable = small.sh\noutput = o\n+X = $INT(ClusterId,%05d)\nqueue\n";
+        assert!(matches!(bench.expand(text, None), Err(TextError::Numbers { clusters: 1 })));
+        let jobs = bench.expand(text, Some(12)).unwrap();
+        assert_eq!((attribute(&jobs, "X"), jobs.head.clusters[0].number), ("12", Some(12)));
+    }
+
+    #[test]
+    fn what_is_no_submission_says_why() {
+        let bench = Bench::new();
+        let good = "executable = small.sh\noutput = o\n";
+        assert_eq!(bench.refused(""), "it has no line \"executable = …\"");
+        assert!(bench.refused("executable = small.sh\n").starts_with("it has no line \"output = …\""));
+        assert!(bench.refused("executable = nothing\noutput = o\n").contains("Can't access executable file"));
+        assert!(bench.refused("executable = large\noutput = o\nproxy\n").contains("on Line 3 of /q/job"));
+        assert_eq!(bench.refused(&format!("{good}queue x matching *.sh\n")), "its queue statements name no job");
+        let command = bench.refused(&format!("{good}include : touch started |\nqueue\n"));
+        assert!(command.contains("start no commands"), "{command}");
+        assert!(!bench.dir.path().join("started").exists());
+        nix::unistd::mkfifo(&bench.dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(bench.refused(&format!("{good}queue x from pipe\n")).contains("not a regular file"));
+        assert!(bench.refused("executable = pipe\noutput = o\n").contains("pipe"));
+        for hostile in ["\u{1}", "=", "$(", "x = $(x)", "queue 99999999999", "queue $(y:$(z)"] {
+            bench.refused(&format!("{good}{hostile}\nqueue $(x)\n"));
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_masters_environment_goes_along() {
+        let bench = Bench::new();
+        let text = "executable = small.sh\noutput = o\ngetenv = true\nenvironment = A=1;P=$ENV(PATH)\nqueue\n";
+        let jobs = bench.expand(text, None).unwrap();
+        assert!(!attribute(&jobs, "Environment").contains("/bin"), "{}", attribute(&jobs, "Environment"));
     }
 }
