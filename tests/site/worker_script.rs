@@ -51,7 +51,10 @@ fn a_long_path_with_blanks_and_a_generous_umask() {
     terminal.waits_for(SOON, "condor_q -af ClusterId", "");
     assert_eq!(terminal.read("out"), "0002\n");
     // Nobody else writes pid files.
-    assert_eq!(terminal.types("find .alien_wq_tmp .alien_wq_tmp/* /tmp/alien_wq.* -maxdepth 0 -perm /077 -type d").ok().stdout, "");
+    assert_eq!(
+        terminal.types("find .alien_wq_tmp .alien_wq_tmp/* /tmp/alien_wq.* -maxdepth 0 -perm /077 -type d").ok().stdout,
+        ""
+    );
     terminal.types("alien_wq_worker.sh stop-workers; alien_wq_worker.sh stop-foremen").ok();
     assert_eq!(terminal.types("ls -d .alien_wq_tmp /tmp/alien_wq.*").stdout, "");
 }
