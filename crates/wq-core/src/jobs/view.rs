@@ -49,7 +49,10 @@ const DERIVED: &[(&str, &str, Make)] = &[
     ("bytesrecvd", "BytesRecvd", |v| v.job.story().ending.map(|e| Value::Real(e.sent as f64))),
     ("bytessent", "BytesSent", |v| v.job.story().ending.map(|e| Value::Real(e.received as f64))),
     ("clusterid", "ClusterId", |v| int(v.job.id.cluster)),
-    ("completiondate", "CompletionDate", |v| v.job.story().ending.and_then(|e| v.wall(e.at_s))),
+    ("completiondate", "CompletionDate", |v| {
+        let ending = v.job.story().ending.filter(|_| v.job.status() == Status::Completed);
+        ending.and_then(|e| v.wall(e.at_s))
+    }),
     ("cpusprovisioned", "CpusProvisioned", |v| v.job.story().allocation.and_then(|a| int(a.0))),
     ("currenthosts", "CurrentHosts", |v| int(u8::from(v.job.status() == Status::Running))),
     ("diskprovisioned", "DiskProvisioned", |v| v.job.story().allocation.and_then(|a| int((a.2 * 1024) as i64))),

@@ -129,10 +129,7 @@ impl Master {
 
     pub(super) fn log_terminated(&mut self, now: Timestamp, no: RecordNo, slot: Slot, run_s: i64) {
         let Some(ending) = self.table.get(slot).story().ending else { return };
-        let exit = match ending.exit {
-            journal::Exit::Code(code) => Exit::Code(code),
-            journal::Exit::Signal(signal) => Exit::Signal { signal, core: None },
-        };
+        let exit = log_exit(ending.exit);
         // "Sent by job" is what came back from the worker.
         let bytes = (ending.received, ending.sent);
         let table = self.resources(slot, now, Some(run_s));
@@ -149,5 +146,13 @@ impl Master {
             (asked("requestmemory"), memory_mb as i64),
             run_s,
         ))
+    }
+}
+
+/// An exit as event logs tell it.
+pub(super) fn log_exit(exit: journal::Exit) -> Exit {
+    match exit {
+        journal::Exit::Code(code) => Exit::Code(code),
+        journal::Exit::Signal(signal) => Exit::Signal { signal, core: None },
     }
 }

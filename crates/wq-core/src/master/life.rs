@@ -21,6 +21,10 @@ impl Master {
         // Only code 1 was somebody's wish.
         story.system_holds += u32::from(held.code != 1);
         story.hold = Some(Hold { code: held.code, subcode: held.subcode, reason: held.reason.as_str().into() });
+        if let Some(exit) = held.exit {
+            story.completions += 1;
+            story.ending = Some(Ending { exit, at_s: held.at_s, sent: 0, received: 0 });
+        }
     }
 
     pub(super) fn apply_released(&mut self, slot: Slot, reason: &str, at_s: i64) {
@@ -51,7 +55,7 @@ impl Master {
     }
 
     /// The run is over, whatever came of it.
-    fn apply_stopped(&mut self, slot: Slot, at_s: i64) {
+    pub(super) fn apply_stopped(&mut self, slot: Slot, at_s: i64) {
         let story = self.table.get_mut(slot).story_mut();
         if let Some(host) = story.host.take() {
             story.last_host = Some(host);
@@ -84,6 +88,12 @@ impl Master {
         story.completions += 1;
         story.ending =
             Some(Ending { exit: ended.exit, at_s: ended.at_s, sent: ended.bytes_sent, received: ended.bytes_received });
+    }
+
+    /// Its program has ended, and it waits for its next run.
+    pub(super) fn apply_requeued(&mut self, slot: Slot, ended: &Ended) {
+        self.apply_ended(slot, ended);
+        self.table.set_status(slot, Status::Idle, ended.at_s);
     }
 
     /// The job is gone for good.

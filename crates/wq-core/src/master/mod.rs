@@ -3,6 +3,7 @@
 //! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
 //! * `marks` which outputs are on disk
+//! * `exits` what follows from the end of a program
 //! * `submit`, `act`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `recover` after a restart
 //!
@@ -13,6 +14,7 @@ mod config;
 mod dispatch;
 mod doors;
 mod events;
+mod exits;
 mod life;
 mod links;
 mod marks;

@@ -76,6 +76,12 @@ impl Master {
                     self.apply_lost(slot, lost);
                 }
             }
+            Record::Ended(ended) if ended.requeued.is_some() => {
+                if let Some(slot) = self.table.find(ended.job) {
+                    self.apply_requeued(slot, ended);
+                    self.log_requeued(at(ended.at_s), no, slot, ended);
+                }
+            }
             Record::Ended(ended) => {
                 if let Some(slot) = self.table.find(ended.job) {
                     self.apply_ended(slot, ended);

@@ -4,6 +4,7 @@ use journal::{Ended, LostReason, Record};
 use wq_proto::{TaskId, TaskResult, TaskStatus, ToWorker};
 
 use super::Master;
+use super::exits::Fate;
 use super::promises::Then;
 use super::timers::Timer;
 use crate::ids::{AttemptId, LinkId, RecordNo, Timestamp};
@@ -362,6 +363,12 @@ impl Master {
             self.drop_attempt(id);
             return self.hold(now, slot, &Trouble { code: 12, subcode: 2, reason }, Some(exit));
         }
+        let requeued = match self.fate(now, slot, exit) {
+            Fate::Leave => None,
+            Fate::Requeue(reason) => Some(reason),
+            Fate::Hold(trouble) => return self.hold_ended(now, id, &trouble),
+        };
+        let attempt = self.attempts.get_mut(&id).expect("just seen");
         attempt.state = State::Recording;
         let ended = Ended {
             job: attempt.job,
@@ -375,7 +382,7 @@ impl Master {
             bytes_received: attempt.received,
             sizes: attempt.outputs.iter().map(|o| o.size).collect(),
             host: self.peers.get(attempt.link).map(|peer| peer.host.to_string()).unwrap_or_default(),
-            requeued: None,
+            requeued,
         };
         self.begin_marks();
         let no = self.record(Record::Ended(ended.clone()));
@@ -387,8 +394,11 @@ impl Master {
     pub(super) fn finish(&mut self, now: Timestamp, no: RecordNo, id: AttemptId) {
         let (Some(ended), Some(attempt)) = (self.ended.remove(&id), self.attempts.get(&id)) else { return };
         let slot = attempt.slot;
-        self.apply_ended(slot, &ended);
         self.completed += 1;
+        if ended.requeued.is_some() {
+            return self.finish_requeued(now, no, id, &ended);
+        }
+        self.apply_ended(slot, &ended);
         let run_s = (ended.run_time_us / 1_000_000) as i64;
         self.log_terminated(now, no, slot, run_s);
         self.acknowledge(id);

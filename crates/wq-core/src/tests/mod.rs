@@ -4,6 +4,7 @@ mod acting;
 mod ahead;
 mod crashes;
 mod doors;
+mod exits;
 mod health;
 mod kept;
 mod marks;
