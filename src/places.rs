@@ -142,7 +142,10 @@ impl WorkDir {
         refuse_shared(path, &dir)?;
         tighten(path, &dir, group)?;
         let lock = lock::take(path, &dir, who)?;
-        for door in [QUEUE_NAME.into(), Path::new(QUEUE_NAME).join(REJECTED), STAT_NAME.into()] {
+        // Texts of jobs hold environments: who may look at the queue may not read them.
+        for (door, group) in
+            [(QUEUE_NAME.into(), None), (Path::new(QUEUE_NAME).join(REJECTED), None), (STAT_NAME.into(), group)]
+        {
             let inside = path.join(door);
             tighten(&inside, &open_own(&inside)?, group)?;
         }
@@ -427,5 +430,6 @@ mod tests {
         let place = WorkDir::take(&dir.path().join("work"), Some(nix::unistd::getegid()), "me").unwrap();
         let _listener = place.bind().unwrap();
         assert_eq!((mode(place.path()), mode(&place.path().join(SOCKET_NAME))), (0o750, 0o660));
+        assert_eq!((mode(&place.stat()), mode(&place.queue())), (0o750, 0o700), "but not at what texts hold");
     }
 }
