@@ -24,7 +24,9 @@ pub const DEFAULT_WORK_DIR: &str = "/tmp/awq";
     about = "A Work Queue master that HTCondor clients drive: runs their jobs on CCTools workers and foremen",
     after_help = "Every option --x-y is also the variable AWQ_X_Y and the key x_y of the configuration file; the \
                   command line wins over the environment, the environment over the file. SIGINT and SIGTERM stop the \
-                  service within 10 s (exit 0), a second one at once (130 or 143)."
+                  service within 10 s (exit 0), a second one at once (130 or 143). While a file `drain` is in the work \
+                  dir no new jobs are taken, and the service ends with 0 when no idle or running job is left; submit \
+                  texts in its folder `queue/` become jobs; `stat/latest` there has the counts."
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -33,7 +35,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_wrapper: Option<PathBuf>,
 
-    /// Folder of the doors: socket, lock, drain file [default: /tmp/awq]
+    /// Folder of the doors: socket, lock, queue/, stat/latest, drain [default: /tmp/awq]
     #[arg(long, env = "AWQ_WORKDIR", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub work_dir: Option<PathBuf>,
