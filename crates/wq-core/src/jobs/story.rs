@@ -55,6 +55,8 @@ pub struct Story {
     pub transferring_output: bool,
     /// How the program ended.
     pub ending: Option<Ending>,
+    /// Its log has heard that it was removed; it stays in the queue because its owner wants to see it.
+    pub told_removed: bool,
 }
 
 impl Story {

@@ -101,6 +101,7 @@ static NO_STORY: Story = Story {
     allocation: None,
     transferring_output: false,
     ending: None,
+    told_removed: false,
 };
 
 impl Job {

@@ -138,6 +138,9 @@ impl Master {
         }
         let last = RecordNo(self.next_record.0 - 1);
         self.leave_removed(now, last, id);
+        if self.table.find(id).is_some() {
+            self.leave_for_good(now, slot);
+        }
         JobOutcome::Success
     }
 

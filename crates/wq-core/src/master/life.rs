@@ -217,15 +217,30 @@ impl Master {
         }
     }
 
-    /// A removed job that runs nowhere (any more) leaves.
+    /// A removed job that runs nowhere (any more) leaves, unless its owner wants to see it.
     pub(super) fn leave_removed(&mut self, now: Timestamp, no: RecordNo, job: JobId) {
         let Some(slot) = self.table.find(job) else { return };
         if self.table.get(slot).status() != Status::Removed || self.table.get(slot).story().attempt.is_some() {
             return;
         }
-        self.log_aborted(now, no, slot);
-        let left = journal::LeftQueue { job, at_s: now.seconds(), how: journal::How::Removed };
-        self.record(Record::LeftQueue(left));
+        if !std::mem::replace(&mut self.table.get_mut(slot).story_mut().told_removed, true) {
+            self.log_aborted(now, no, slot);
+        }
+        if !self.stays(now, slot) {
+            self.leave_for_good(now, slot);
+        }
+    }
+
+    /// Whether the owner wants to see the job although it is over (`leave_in_queue`).
+    pub(super) fn stays(&self, now: Timestamp, slot: Slot) -> bool {
+        self.view(slot, now).value("leavejobinqueue").truth() == Some(true)
+    }
+
+    /// A job that is over leaves the queue.
+    pub(super) fn leave_for_good(&mut self, now: Timestamp, slot: Slot) {
+        let job = self.table.get(slot);
+        let how = if job.status() == Status::Completed { journal::How::Completed } else { journal::How::Removed };
+        self.record(Record::LeftQueue(journal::LeftQueue { job: job.id, at_s: now.seconds(), how }));
         self.forget(slot);
     }
 

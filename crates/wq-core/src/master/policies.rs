@@ -1,4 +1,5 @@
-//! `periodic_hold` and `periodic_remove`: looked at by a cursor, a slice at a time (decision D46).
+//! `periodic_hold`, `periodic_release`, `periodic_remove`, and `leave_in_queue` of jobs that are over: looked at by a
+//! cursor, a slice at a time (decision D46).
 //!
 //! Only jobs whose expressions can ever be true are visited: those with the constant `false` or nothing are not in
 //! the list of clusters.
@@ -20,6 +21,8 @@ const SLICE: usize = 500;
 const HOLD: &str = "periodichold";
 const REMOVE: &str = "periodicremove";
 const RELEASE: &str = "periodicrelease";
+/// A job that is over stays in the queue while this is true.
+const LEAVE: &str = "leavejobinqueue";
 
 /// Clusters with policies, and how far the round is.
 #[derive(Debug, Default)]
@@ -82,9 +85,9 @@ impl Master {
     pub(super) fn note_policies(&mut self, cluster: u32) {
         let Some((_, slot)) = self.table.of_cluster(cluster).next() else { return };
         let view = self.view(slot, Timestamp(0));
-        let live = [HOLD, REMOVE, RELEASE]
-            .iter()
-            .any(|name| view.text(name).is_some_and(|text| !text.eq_ignore_ascii_case("false")));
+        let can_be_true = |name| view.text(name).is_some_and(|text| !text.eq_ignore_ascii_case("false"));
+        let may_leave = can_be_true(LEAVE) && !view.text(LEAVE).is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let live = may_leave || [HOLD, REMOVE, RELEASE].into_iter().any(can_be_true);
         if live {
             self.policies.clusters.insert(cluster);
             if self.recovery.is_none() {
@@ -145,7 +148,14 @@ impl Master {
         let status = self.table.get(slot).status();
         let is_true = |master: &Master, name: &str| master.view(slot, now).value(name).truth() == Some(true);
         match status {
-            Status::Removed => {}
+            Status::Removed if self.table.get(slot).story().attempt.is_some() => {}
+            Status::Removed | Status::Completed => {
+                // A removal that its log has not heard of is on its way to the disk.
+                let told = status == Status::Completed || self.table.get(slot).story().told_removed;
+                if told && !self.stays(now, slot) {
+                    self.leave_for_good(now, slot);
+                }
+            }
             _ if is_true(self, REMOVE) => {
                 let reason = self.policy_reason(now, slot, "PeriodicRemove", "periodicremovereason");
                 self.remove(now, slot, &reason);

@@ -93,8 +93,15 @@ impl Master {
                     }
                 }
             }
-            // Its end has seen to it.
-            Record::LeftQueue(left) if left.how == How::Completed => {}
+            Record::LeftQueue(left) if left.how == How::Completed => {
+                // Its end has seen to it, unless it stayed for a while; one in doubt is needed still.
+                let left = left.job;
+                if !self.doubts().iter().any(|doubt| doubt.job == left)
+                    && let Some(slot) = self.completed_job(left)
+                {
+                    self.forget(slot);
+                }
+            }
             Record::LeftQueue(left) => {
                 if let Some(slot) = self.table.find(left.job) {
                     self.log_aborted(at(left.at_s), no, slot);
@@ -144,7 +151,7 @@ impl Master {
     /// A job that had completed is gone unless its owner wants to see it.
     fn leave_recovered(&mut self, slot: Slot) {
         let ended_s = self.table.get(slot).story().ending.map_or(0, |ending| ending.at_s);
-        if self.view(slot, at(ended_s)).value("leavejobinqueue").truth() != Some(true) {
+        if !self.stays(at(ended_s), slot) {
             self.forget(slot);
         }
     }

@@ -408,9 +408,8 @@ impl Master {
 
     /// A completed job leaves unless its owner wants to see it (`leave_in_queue`). `no` is the record of its end.
     pub(super) fn leave_completed(&mut self, now: Timestamp, no: RecordNo, slot: crate::jobs::Slot) {
-        let stays = self.view(slot, now).value("leavejobinqueue").truth() == Some(true);
         let mut blobs = Vec::new();
-        if !stays {
+        if !self.stays(now, slot) {
             let left =
                 journal::LeftQueue { job: self.table.get(slot).id, at_s: now.seconds(), how: journal::How::Completed };
             self.record(Record::LeftQueue(left));

@@ -80,3 +80,32 @@ fn a_policy_without_an_answer_holds_the_job() {
     let reason = "\"The job attribute OnExitRemove expression 'ExitCode == 0' evaluated to UNDEFINED\"";
     assert_eq!(b.attribute(FIRST, "HoldReason").as_deref(), Some(reason));
 }
+
+#[test]
+fn a_job_that_is_over_stays_while_its_owner_wants_to_see_it() {
+    let mut b = Bench::new();
+    let w = b.worker(1);
+    let stay = "JobStatus == 4 && time() - CompletionDate < 100";
+    b.submit(&[("LeaveJobInQueue", stay)], 1);
+    ends(&mut b, w, 0);
+    assert_eq!(b.status(FIRST).as_deref(), Some("4"));
+    let mut b = b.restarted();
+    assert_eq!(b.status(FIRST).as_deref(), Some("4"));
+    b.pass(200);
+    assert_eq!(b.status(FIRST), None);
+    let mut b = b.restarted();
+    assert_eq!(b.status(FIRST), None, "it does not come back");
+}
+
+#[test]
+fn a_removed_job_stays_in_state_3_until_force_is_used() {
+    let mut b = Bench::new();
+    b.submit(&[("LeaveJobInQueue", "true")], 1);
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 0)]));
+    assert_eq!(b.status(FIRST).as_deref(), Some("3"));
+    b.pass(200);
+    assert_eq!(b.status(FIRST).as_deref(), Some("3"));
+    b.act(Action::RemoveForce, Targets::Jobs(vec![(1, 0)]));
+    assert_eq!(b.status(FIRST), None);
+    assert_eq!(b.event_numbers(FIRST), [0, 9], "told once");
+}
