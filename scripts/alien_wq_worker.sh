@@ -4,6 +4,7 @@
 # Each foreman and each worker has a slot: a number, a folder of its own, and a keeper, which is this script in the
 # background that starts work_queue_worker again whenever it has ended. Processes are known by pid files that hold
 # their start time as well; nothing else is ever sent a signal, and no folder but those of slots is ever removed.
+# All of it is in one file, so that an execute node needs no other.
 set -u
 
 me=alien_wq_worker.sh
@@ -35,7 +36,7 @@ Variables, with their defaults:
   WQ_SINGLETASK       0                  1: a worker runs one job and is not started again
   WQ_NORESPAWN        0                  1: what has ended is not started again
   WQ_PASSWORD_FILE                       file with the password of the master
-  WQ_DEBUG                               1: work_queue_worker says all it does (log in the slot's folder)
+  WQ_DEBUG                               1: work_queue_worker says all it does (file debug in the slot's folder)
 END
 }
 
@@ -56,14 +57,18 @@ pause_max_s=30
 end_patience_s=10
 # In a drain, a job younger than this may be given back.
 young_s=3
+# What a process gets to run, and a foreman to listen.
+start_patience_s=30
 # A log longer than this begins anew at the next start.
 log_max_bytes=1000000
 
 ### Settings
 
 settings() {
-    [[ -n ${WQ_WORKDIR:-} || -n ${HOME:-} ]] || refuse "neither WQ_WORKDIR nor HOME is set" "set WQ_WORKDIR to a folder of your own"
-    [[ -n ${WQ_DRAIN:-} || -n ${HOME:-} ]] || refuse "neither WQ_DRAIN nor HOME is set" "set WQ_DRAIN to the name of a file"
+    [[ -n ${WQ_WORKDIR:-} || -n ${HOME:-} ]] || refuse "neither WQ_WORKDIR nor HOME is set" \
+        "set WQ_WORKDIR to a folder of your own"
+    [[ -n ${WQ_DRAIN:-} || -n ${HOME:-} ]] || refuse "neither WQ_DRAIN nor HOME is set" \
+        "set WQ_DRAIN to the name of a file"
     master=${WQ_MASTER:-127.0.0.1:9094}
     foremen_host=${WQ_FOREMEN:-127.0.0.1}
     num_foremen=${WQ_NUM_FOREMEN:-2}
@@ -96,7 +101,8 @@ is_number() { [[ $1 =~ ^(0|[1-9][0-9]{0,8})$ && $1 -ge $2 && $1 -le $3 ]]; }
 
 # check_number NAME VALUE MIN MAX
 check_number() {
-    is_number "$2" "$3" "$4" || refuse "$1 is '$2', which is no number from $3 to $4" "set $1 to such a number, or unset it for the default"
+    is_number "$2" "$3" "$4" || refuse "$1 is '$2', which is no number from $3 to $4" \
+        "set $1 to such a number, or unset it for the default"
 }
 
 # Everything that can be wrong before anything is started.
@@ -108,29 +114,35 @@ check_settings() {
     check_number WQ_NUM_FOREMEN "$num_foremen" 1 10000
     check_number WQ_MASTER_BASEPORT "$base_port" 1 65535
     [[ $((base_port + num_foremen - 1)) -le 65535 ]] ||
-        refuse "$num_foremen foremen from port $base_port on would need ports beyond 65535" "set a smaller WQ_MASTER_BASEPORT or WQ_NUM_FOREMEN"
+        refuse "$num_foremen foremen from port $base_port on would need ports beyond 65535" \
+            "set a smaller WQ_MASTER_BASEPORT or WQ_NUM_FOREMEN"
     case $service in
         foremen) check_master ;;
         workers) check_workers ;;
     esac
     [[ -z $password_file || -r $password_file ]] ||
-        refuse "the password file $password_file (WQ_PASSWORD_FILE) cannot be read" "copy the master's password file to this machine, readable for you alone"
+        refuse "the password file $password_file (WQ_PASSWORD_FILE) cannot be read" \
+            "copy the master's password file to this machine, readable for you alone"
     [[ ! -e $workdir || -O $workdir ]] ||
         refuse "the folder $workdir (WQ_WORKDIR) belongs to another user" "set WQ_WORKDIR to a folder of your own"
     complaint=$(umask 077 && mkdir -p "$workdir" 2>&1)
     [[ -d $workdir && -w $workdir && -x $workdir ]] ||
-        refuse "the folder $workdir (WQ_WORKDIR) cannot be written${complaint:+: ${complaint##*: }}" "set WQ_WORKDIR to a folder in which you can write"
+        refuse "the folder $workdir (WQ_WORKDIR) cannot be written${complaint:+: ${complaint##*: }}" \
+            "set WQ_WORKDIR to a folder in which you can write"
     for program in setsid flock find ps awk; do
         command -v "$program" > /dev/null ||
             refuse "the program $program is not on PATH" "install it (packages util-linux, findutils, procps, mawk)"
     done
     command -v work_queue_worker > /dev/null ||
-        refuse "work_queue_worker is not on PATH" "source PREFIX/etc/env.sh of the installation; without CCTools install them first (Debian: package coop-computing-tools)"
+        refuse "work_queue_worker is not on PATH" \
+            "source PREFIX/etc/env.sh of the installation; without CCTools install them first (Debian: coop-computing-tools)"
     # Its help goes to either stream, and some releases end with 1 after it.
     complaint=$(work_queue_worker --help 2>&1) || [[ $complaint = *--workdir* ]] ||
-        refuse "$(command -v work_queue_worker) does not start: ${complaint%%$'\n'*}" "try 'work_queue_worker --help'; LD_LIBRARY_PATH may lack CCTools' libraries, which PREFIX/etc/env.sh adds"
+        refuse "$(command -v work_queue_worker) does not start: ${complaint%%$'\n'*}" \
+            "try 'work_queue_worker --help'; LD_LIBRARY_PATH may lack CCTools' libraries, which PREFIX/etc/env.sh adds"
     [[ $single_task = 0 || $complaint = *--single-task* ]] ||
-        refuse "this work_queue_worker has no --single-task, which WQ_SINGLETASK=1 needs" "unset WQ_SINGLETASK; WQ_NORESPAWN=1 runs each worker until it is idle for WQ_IDLETIMEOUT"
+        refuse "this work_queue_worker has no --single-task, which WQ_SINGLETASK=1 needs" \
+            "unset WQ_SINGLETASK; WQ_NORESPAWN=1 runs each worker until it is idle for WQ_IDLETIMEOUT"
 }
 
 check_master() {
@@ -143,7 +155,8 @@ check_master() {
         refuse "WQ_MASTER is '$master': an IPv6 address without brackets" "write WQ_MASTER=[ADDRESS]:PORT"
     fi
     if [[ $master != *:* || -z $master_host ]] || ! is_number "$master_port" 1 65535; then
-        refuse "WQ_MASTER is '$master', which is not HOST:PORT" "name the master's port too, for example WQ_MASTER=${master_host:-127.0.0.1}:9094"
+        refuse "WQ_MASTER is '$master', which is not HOST:PORT" \
+            "name the master's port too, for example WQ_MASTER=${master_host:-127.0.0.1}:9094"
     fi
 }
 
@@ -159,6 +172,27 @@ check_workers() {
     fi
     num_workers=${WQ_NUM_WORKERS:-$num_workers}
     check_number WQ_NUM_WORKERS "$num_workers" 0 100000
+}
+
+### Time
+
+# clock: sets now_s, in seconds since the machine was started; the wall clock may jump.
+clock() {
+    read -r now_s _ < /proc/uptime
+    now_s=${now_s%.*}
+}
+
+# within SECONDS COMMAND...: until the command succeeds. Fails when the time is over.
+within() {
+    local end_s
+    clock
+    end_s=$((now_s + $1))
+    shift
+    until "$@"; do
+        clock
+        [[ $now_s -lt $end_s ]] || return 1
+        sleep 0.1
+    done
 }
 
 ### Processes and their pid files
@@ -177,6 +211,8 @@ identify() {
 
 # is_running IDENTITY
 is_running() { [[ -n $1 ]] && identify "${1%% *}" && [[ $identity = "$1" ]]; }
+
+has_ended() { ! is_running "$1"; }
 
 # recorded FILE: sets `record` to the identity in a pid file, if that process runs.
 recorded() {
@@ -253,7 +289,8 @@ take_lock() {
         if ! { (umask 077 && mkdir -p "$pids") && exec {lock}>> "$pids/lock"; } 2> /dev/null; then
             refuse "no pid files can be written in $pids" "set WQ_WORKDIR to a folder in which you can write"
         fi
-        flock -w 120 "$lock" || refuse "another $me holds $pids/lock for two minutes" "look what it does (ps), then try again"
+        flock -w 120 "$lock" || refuse "another $me holds $pids/lock for two minutes" \
+            "look what it does (ps), then try again"
         [[ "$pids/lock" -ef /proc/self/fd/$lock ]] && return
         exec {lock}>&-
     done
@@ -268,7 +305,8 @@ claim() {
     if [[ -n $number ]]; then
         if slot_runs "$1.$number"; then
             drop_lock
-            refuse "number $number of the $1 runs already (process ${record%% *})" "stop it first with 'stop-$1', or choose another number"
+            refuse "number $number of the $1 runs already (process ${record%% *})" \
+                "stop it first with 'stop-$1', or choose another number"
         fi
     else
         number=0
@@ -336,11 +374,21 @@ port_is() {
     grep -Eqs "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F]+:[0-9A-F]+ $1 " /proc/net/tcp /proc/net/tcp6
 }
 
+# check_port NUMBER: that of a foreman must be free.
+check_port() {
+    local port=$((base_port + $1))
+    ! port_is 0A "$port" ||
+        refuse "foreman $1 is to listen on port $port, but something listens there already" \
+            "stop that, or set WQ_MASTER_BASEPORT to the first of $num_foremen free ports"
+}
+
 # The command line of what is kept, chosen anew at each start: another foreman may be there or have room.
 compose() {
     command=(work_queue_worker --workdir "$workspace")
     [[ -z $password_file ]] || command+=(--password "$password_file")
     [[ $debug != 1 ]] || command+=(--debug all)
+    # A file that does not grow for ever: it is changed at 10 MB.
+    [[ $debug != 1 || -z $in_background ]] || command+=(--debug-file "$folder/debug")
     case $service in
         foremen) command+=(--foreman --foreman-port $((base_port + number)) "$master_host" "$master_port") ;;
         workers)
@@ -364,17 +412,14 @@ nap() {
 
 # end_child: SIGTERM, with patience, then SIGKILL to it and all that it had started.
 end_child() {
-    local family=() pid deadline=$((SECONDS + end_patience_s))
+    local family=() pid
     for pid in $(offspring "$child"); do
         identify "$pid" && family+=("$identity")
     done
     signal TERM "$child_identity"
-    while is_running "$child_identity" && [[ $SECONDS -lt $deadline ]]; do
-        nap 0.2
-    done
-    is_running "$child_identity" && end_now "$child_identity"
+    within "$end_patience_s" has_ended "$child_identity" || end_now "$child_identity"
     for pid in "${family[@]}"; do
-        is_running "$pid" && signal KILL "$pid"
+        has_ended "$pid" || signal KILL "$pid"
     done
 }
 
@@ -426,12 +471,13 @@ ticks_now() {
 
 # keep: runs the service in this slot until it is stopped, drained, or not to be started again.
 keep() {
-    local pause_s=1 begin code
+    local pause_s=1 begin_s ran_s code
     local -A known
     ticks_a_second=$(getconf CLK_TCK)
     while :; do
         compose
-        begin=$SECONDS
+        clock
+        begin_s=$now_s
         known=()
         looks=0
         quiet_looks=0
@@ -448,6 +494,7 @@ keep() {
         while is_running "$child_identity"; do
             [[ -z $stopping ]] || { end_child; break; }
             if [[ -e $drain_flag ]]; then
+                [[ $looks -gt 0 ]] || say "$slot ends when its current work is done"
                 drained && { end_child; break; }
                 nap 0.5
             else
@@ -460,11 +507,13 @@ keep() {
         child=
         rm -f "$pids/$slot"
         [[ -z $stopping && ! -e $drain_flag && $single_task$no_respawn = 00 ]] || break
-        if [[ $((SECONDS - begin)) -ge $good_run_s ]]; then
+        clock
+        ran_s=$((now_s - begin_s))
+        if [[ $ran_s -ge $good_run_s ]]; then
             pause_s=1
             continue
         fi
-        say "$slot ended with $code after $((SECONDS - begin)) s; the next start is in $pause_s s"
+        say "$slot ended with $code after $ran_s s; the next start is in $pause_s s"
         # Not all at once, when many have lost the same foreman.
         nap "$pause_s.$((RANDOM % 10))"
         [[ -z $stopping ]] || break
@@ -483,6 +532,7 @@ run_keeper() {
     check_settings
     claim "$service" "$@"
     trap 'sweep "$slot"' EXIT
+    [[ $service = workers ]] || check_port "$number"
     # From here on nobody listens any more.
     [[ -z $in_background ]] || exec >> "$folder/log" 2>&1
     keep
@@ -507,8 +557,7 @@ start() {
         numbers=("${numbers[@]:0:${#numbers[@]} > count ? ${#numbers[@]} - count : 0}")
     fi
     for number in "${numbers[@]}"; do
-        [[ $service = workers ]] || ! port_is 0A $((base_port + number)) ||
-            refuse "foreman $number is to listen on port $((base_port + number)), but something listens there already" "stop that, or set WQ_MASTER_BASEPORT to the first of $num_foremen free ports"
+        [[ $service = workers ]] || check_port "$number"
     done
     echo "Number of Work Queue $service to start: ${#numbers[@]}" >&2
     for number in "${numbers[@]}"; do
@@ -529,46 +578,55 @@ remove_drain_flag() {
         complaint=$(rmdir "$drain_flag" 2>&1)
     else
         complaint=$(rm -f "$drain_flag" 2>&1)
-    fi || refuse "$drain_flag (WQ_DRAIN) cannot be removed: ${complaint##*: }" "remove it yourself, or set WQ_DRAIN to another name"
+    fi || refuse "$drain_flag (WQ_DRAIN) cannot be removed: ${complaint##*: }" \
+        "remove it yourself, or set WQ_DRAIN to another name"
 }
 
-# wait_for_start NUMBER KEEPER: until the process runs, and listens if it is a foreman.
-wait_for_start() {
-    local deadline=$((SECONDS + 30)) log
-    log=$(slot_folder "$service.$1")/log
-    until recorded "$pids/$service.$1" && { [[ $service = workers ]] || port_is 0A $((base_port + $1)); }; do
+# has_started NUMBER KEEPER: whether the process runs, and listens if it is a foreman; or all hope is lost.
+has_started() {
+    if recorded "$pids/$service.$1"; then
+        [[ $service = workers ]] || port_is 0A $((base_port + $1))
+    elif identify "$2" || slot_runs "$service.$1"; then
         # A worker that nobody answers ends at once, and is started again later: that is its keeper's business.
-        [[ $service = foremen || ! -s $log ]] || return 0
-        if ! identify "$2" && ! slot_runs "$service.$1"; then
-            say "number $1 of the $service did not start"
-            return 1
-        fi
-        if [[ $SECONDS -ge $deadline ]]; then
-            say "number $1 of the $service does not run after 30 s; the end of $log:"
-            tail -n 5 "$log" >&2
-            return 1
-        fi
-        sleep 0.1
+        [[ $service = workers && -s $(slot_folder "$service.$1")/log ]]
+    else
+        hopeless=yes
+    fi
+}
+
+# wait_for_start NUMBER KEEPER
+wait_for_start() {
+    local hopeless=no log
+    if ! within "$start_patience_s" has_started "$@"; then
+        log=$(slot_folder "$service.$1")/log
+        say "number $1 of the $service does not run after $start_patience_s s; the end of $log:"
+        tail -n 5 "$log" >&2
+        return 1
+    fi
+    [[ $hopeless = no ]] || say "number $1 of the $service did not start"
+    [[ $hopeless = no ]]
+}
+
+# all_end SLOT...
+all_end() {
+    local slot
+    for slot in "$@"; do
+        ! slot_runs "$slot" || return 1
     done
 }
 
 stop() {
-    local slot deadline=$((SECONDS + end_patience_s + 10)) some_run=yes
+    local slot
     local -a stopped
     [[ -d $pids ]] || return 0
     [[ -O $pids ]] || refuse "the folder $pids belongs to another user" "set WQ_WORKDIR to a folder of your own"
     take_lock
     mapfile -t stopped < <(slots "$service")
     for slot in "${stopped[@]}"; do
-        { recorded "$pids/$slot.keeper" || recorded "$pids/$slot"; } && signal TERM "$record"
+        slot_runs "$slot" && signal TERM "$record"
     done
-    while [[ $some_run = yes && $SECONDS -lt $deadline ]]; do
-        some_run=no
-        for slot in "${stopped[@]}"; do
-            slot_runs "$slot" && some_run=yes
-        done
-        [[ $some_run = no ]] || sleep 0.1
-    done
+    # Keepers need a moment longer than what they keep.
+    within $((end_patience_s + 10)) all_end "${stopped[@]}"
     for slot in "${stopped[@]}"; do
         recorded "$pids/$slot.keeper" && signal KILL "$record"
         sweep "$slot"
@@ -591,7 +649,8 @@ drain() {
     local complaint
     [[ -e $drain_flag ]] && return
     complaint=$(mkdir -p "$drain_flag" 2>&1) ||
-        refuse "$drain_flag (WQ_DRAIN) cannot be made: ${complaint##*: }" "set WQ_DRAIN to a name in a folder of your own"
+        refuse "$drain_flag (WQ_DRAIN) cannot be made: ${complaint##*: }" \
+            "set WQ_DRAIN to a name in a folder of your own"
 }
 
 main() {
@@ -608,7 +667,8 @@ main() {
         drain) drain ;;
         workers) run_keeper ${2:+"$2"} ;;
         foremen)
-            is_number "${2:-}" 0 65535 || refuse "which foreman? 'foremen' needs its number" "type '$me foremen 0', or '$me start-foremen' for all"
+            is_number "${2:-}" 0 65535 || refuse "which foreman? 'foremen' needs its number" \
+                "type '$me foremen 0', or '$me start-foremen' for all"
             run_keeper "$2"
             ;;
         *)

@@ -63,6 +63,7 @@ fn a_taken_port_of_a_foreman_is_named_before_any_is_started() {
         "alien_wq_worker.sh start-foremen",
         &["foreman 2 is to listen on port 9082", "WQ_MASTER_BASEPORT"],
     );
+    refused(&terminal, "alien_wq_worker.sh foremen 2", &["foreman 2 is to listen on port 9082"]);
     assert_eq!(terminal.types("alien_wq_worker.sh count-foremen").stdout, "0\n");
 }
 

@@ -24,9 +24,8 @@ fn running_jobs_end_and_waiting_ones_stay_in_the_queue() {
         .ok();
     terminal.waits_for(SOON, "sort started", "0\n1");
     terminal.types("alien_wq_worker.sh drain && test -d .alien_wq_drain").ok();
-    // Long enough for both keepers to have looked: they look every five seconds.
-    let end = terminal.types("for i in 1 2 3 4 5 6 7; do sleep 1; alien_wq_worker.sh count-workers; done").ok();
-    assert_eq!(end.stdout, "2\n".repeat(7));
+    terminal.waits_for(SOON, "cat .alien_wq_tmp/*/workers.*/log | grep -c 'ends when its current work is done'", "2");
+    assert_eq!(terminal.types("alien_wq_worker.sh count-workers").stdout, "2\n");
     terminal.types("touch gate").ok();
     terminal.waits_for(SOON, "alien_wq_worker.sh count-workers; alien_wq_worker.sh count-foremen", "0\n0");
     terminal.waits_for(SOON, "condor_q 1 -af ProcId", "");
