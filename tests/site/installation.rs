@@ -38,8 +38,12 @@ fn a_prefix_with_blanks_and_quotes_is_installed_sourced_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (build, prefix) = (folder.path().join("a build"), folder.path().join("it's a $prefix"));
     install(&build, &prefix);
-    // Again, over links and files that are there.
+    // Again, over an older one that did not have a program yet.
+    let program = prefix.join("bin/condor_version");
+    std::fs::remove_file(&program).unwrap();
+    std::os::unix::fs::symlink("condor_unsupported", &program).unwrap();
     make(&build, "install");
+    assert!(!program.is_symlink());
     for shell in ["sh", "bash"] {
         let mut command = Command::new(require(shell));
         command.args(["-euc", ". \"$1/etc/env.sh\"; echo \"$PATH\"; echo \"$LD_LIBRARY_PATH\"; condor_version", shell]);

@@ -160,7 +160,8 @@ impl Terminal {
         String::from_utf8_lossy(&std::fs::read(self.home.join(name)).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until a typed line succeeds with this output; the test fails with the last answer when it does not.
+    /// Waits until a typed line succeeds with this output; the test fails with the last answer and all logs when it does
+    /// not.
     #[track_caller]
     pub fn waits_for(&self, deadline: Duration, line: &str, output: &str) {
         let mut last = None;
@@ -171,8 +172,15 @@ impl Terminal {
             good
         });
         if let (Err(expired), Some(answer)) = (waited, last) {
-            panic!("{expired}; wanted {output:?}\n{answer}");
+            panic!("{expired}; wanted {output:?}\n{answer}\n{}", self.logs());
         }
+    }
+
+    /// What those that were left running have printed.
+    fn logs(&self) -> String {
+        let entries = std::fs::read_dir(&self.home).into_iter().flatten().filter_map(Result::ok);
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".log"));
+        names.fold(String::new(), |all, name| all + &format!("===== {name}\n{}\n", self.read(&name)))
     }
 
     /// Command lines of all processes that were started from here and still run, but for the shell itself.
