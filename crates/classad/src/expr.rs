@@ -203,6 +203,25 @@ impl Expr {
         Expr(Node::Chain(Arc::new(Chain { first: wrap(self), rest: vec![(BinaryOp::And, wrap(other))] })))
     }
 
+    /// The parts that are joined by `&&` at the top, without the parentheses around them: all must be true for the
+    /// whole to be true.
+    pub fn conjuncts(&self) -> Vec<Expr> {
+        let mut found = Vec::new();
+        self.collect_conjuncts(&mut found);
+        found
+    }
+
+    fn collect_conjuncts(&self, found: &mut Vec<Expr>) {
+        match &self.0 {
+            Node::Paren(inner) => inner.collect_conjuncts(found),
+            Node::Chain(chain) if chain.rest.iter().all(|(op, _)| *op == BinaryOp::And) => {
+                chain.first.collect_conjuncts(found);
+                chain.rest.iter().for_each(|(_, operand)| operand.collect_conjuncts(found));
+            }
+            _ => found.push(self.clone()),
+        }
+    }
+
     /// The names of all attributes the expression refers to, in lower case. See [`References`].
     pub fn references(&self) -> References {
         let mut found = References::default();

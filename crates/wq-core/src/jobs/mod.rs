@@ -4,6 +4,7 @@
 //! held or edited jobs have stands in [`Story`], which is made when it is needed. The full ad exists only while
 //! somebody asks for it ([`view::JobView`]).
 
+pub mod class;
 mod idle;
 mod lane;
 mod story;
