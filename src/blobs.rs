@@ -1,4 +1,4 @@
-//! Executables and proxies of jobs, under the hash of their bytes (decision D17).
+//! Executables, proxies and copied inputs of jobs, under the hash of their bytes (decision D17).
 //!
 //! Up to 64 KiB they stand in the journal; here they are kept in memory while there is room, and in a file that is
 //! written without haste. Larger ones are files, on disk before anybody hears of them. All belong to the one user whose
@@ -58,6 +58,7 @@ pub(crate) struct Upload {
     hash: Sha256,
     path: PathBuf,
     file: Option<File>,
+    made: bool,
     size: u64,
 }
 
@@ -112,28 +113,26 @@ impl Store {
             // The same blob may have gone and come again meanwhile: that one is not written yet.
             Ok(()) => drop(self.unwritten.remove_if(&id, |_, now| now.as_ptr() == bytes.as_ptr())),
             // It stays in memory; the journal has it for the next start.
-            Err(error) => tracing::warn!(blob = %id, %error, "cannot write an executable to the spool"),
+            Err(error) => tracing::warn!(blob = %id, %error, "cannot write a small file to the spool"),
         }
     }
 
     /// Begins a large blob.
     pub(crate) fn upload(&self) -> Upload {
-        Upload { hash: Sha256::new(), path: self.temp(), file: None, size: 0 }
+        Upload { hash: Sha256::new(), path: self.temp(), file: None, made: false, size: 0 }
     }
 
-    /// Ends a large blob: file and folder are on disk when this returns.
+    /// Gives large blobs their names: files and folder are on disk when this returns.
     ///
     /// # Errors
-    /// What the system says; nothing is left then.
-    pub(crate) fn finish(&self, mut upload: Upload) -> io::Result<BlobId> {
-        let id = BlobId(std::mem::take(&mut upload.hash).finalize().into());
-        match &upload.file {
-            Some(file) => file.sync_all()?,
-            None => create(&upload.path)?.sync_all()?,
+    /// What the system says. What has its name by then stays until somebody drops it.
+    pub(crate) fn finish(&self, uploads: Vec<(Upload, BlobId)>) -> io::Result<()> {
+        for (mut upload, id) in uploads {
+            upload.add(&[])?;
+            upload.seal()?;
+            std::fs::rename(&upload.path, self.path(id))?;
         }
-        std::fs::rename(&upload.path, self.path(id))?;
-        File::open(&self.folder)?.sync_all()?;
-        Ok(id)
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Whether a blob's file is missing or has another length.
@@ -173,11 +172,24 @@ impl Upload {
     pub(crate) fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(create(&self.path)?),
-        };
-        file.write_all(bytes)
+        if !self.made {
+            self.file = Some(create(&self.path)?);
+            self.made = true;
+        }
+        match &mut self.file {
+            Some(file) => file.write_all(bytes),
+            // Sealed: the caller does not add to what is complete.
+            None if bytes.is_empty() => Ok(()),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Nothing more comes: the bytes are on disk when this returns, and the descriptor is free.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn seal(&mut self) -> io::Result<()> {
+        self.file.take().map_or(Ok(()), |file| file.sync_all())
     }
 
     /// Bytes so far.
@@ -193,7 +205,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if self.made {
             // After the rename there is nothing under this name, which is fine.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -264,7 +276,7 @@ impl Blobs {
     /// come again, and removed without haste.
     pub(crate) fn forget(&self, id: BlobId) -> Option<PathBuf> {
         if self.pins.borrow().contains_key(&id) {
-            // It is just coming again. If that submission is refused the file stays until the next start.
+            // It is just coming again; whoever pins it looks after it.
             return None;
         }
         self.cache.borrow_mut().remove(id);
@@ -355,7 +367,8 @@ mod tests {
         upload.add(b"ab").unwrap();
         upload.add(b"c").unwrap();
         assert_eq!(upload.size(), 3);
-        let id = blobs.store().finish(upload).unwrap();
+        let id = upload.id();
+        blobs.store().finish(vec![(upload, id)]).unwrap();
         assert_eq!(id.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(read(blobs.find(id)), b"abc");
         let mut broken = blobs.store().upload();

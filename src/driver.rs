@@ -5,7 +5,7 @@
 //! answer that is known at once is the next input.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use control_proto::{Reply, Totals};
 use journal::Taken;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot};
-use wq_core::ids::Timestamp;
+use wq_core::ids::{BlobId, Timestamp};
 use wq_core::io::{Ask, Caller, Notice};
 use wq_core::{Effect, Input, Master};
 
@@ -28,6 +28,7 @@ use crate::outputs::Outputs;
 use crate::pool::Pool;
 use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
+use crate::recovery;
 use crate::report::Report;
 
 /// Room for one read of a connection, bytes.
@@ -250,6 +251,14 @@ impl Shell {
                     Report::Input(Input::Delivered { attempt, outcome: place.deliver(attempt, &outputs) })
                 });
             }
+            Effect::TransferData { client, jobs, outputs } => {
+                let place = Arc::clone(&self.outputs);
+                self.pool.give(move || {
+                    let outcomes = outputs.iter().map(|spooled| (spooled.job, place.fetch(spooled))).collect();
+                    Report::Input(Input::DataTransferred { client, jobs, outcomes })
+                });
+            }
+            Effect::DropSpool { folder } => self.pool.let_do(move || recovery::drop_folder(Path::new(&folder))),
             Effect::Abandon { attempt } => {
                 let place = Arc::clone(&self.outputs);
                 self.pool.let_do(move || place.abandon(attempt));
@@ -265,11 +274,7 @@ impl Shell {
             }
             Effect::UserLog(entry) => self.with_writers(|(_, logs)| logs.write(entry)),
             Effect::LogMark { token } => self.with_writers(|(_, logs)| logs.mark(token)),
-            Effect::DropBlob(id) => {
-                if let Some(aside) = self.blobs.forget(id) {
-                    self.pool.let_do(move || Store::discard(&aside));
-                }
-            }
+            Effect::DropBlob(id) => self.drop_blob(id),
             Effect::Answer { client, reply } => self.clients.answer(client, reply),
             Effect::Rows { client, payload } => self.clients.rows(client, payload),
             Effect::Finish { client, end } => self.clients.finish(client, end),
@@ -280,6 +285,22 @@ impl Shell {
             Effect::Notice(notice) => tell_operator(&notice),
         }
         None
+    }
+
+    fn drop_blob(&self, id: BlobId) {
+        if let Some(aside) = self.blobs.forget(id) {
+            self.pool.let_do(move || Store::discard(&aside));
+        }
+    }
+
+    /// A submission has come to its end, one way or the other: what the core does not name of it goes.
+    pub(crate) fn unpin(&self, ids: &[BlobId]) {
+        for id in ids {
+            self.blobs.unpin(*id);
+            if !self.core.borrow().names_blob(*id) {
+                self.drop_blob(*id);
+            }
+        }
     }
 
     fn with_writers(&self, work: impl FnOnce(&(RecordKeeper, EventLogs))) {

@@ -1,10 +1,10 @@
 //! What an attempt needs, looked up when it starts (decisions D18, D28, D35): inputs flattened to regular files, folders
-//! of outputs checked. Blocks; runs in the pool.
+//! of outputs checked; for a spooled job the copies that it takes along, and its folder. Blocks; runs in the pool.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
-use wq_core::io::{Plan, PlannedInput, Prepared, PreparedFile, Trouble};
+use wq_core::io::{Plan, PlannedCopy, PlannedInput, Prepared, PreparedFile, Source, Trouble};
 use wq_core::run::KEPT_ABOVE;
 
 use crate::contents::{Contents, Found, Identity};
@@ -72,6 +72,7 @@ impl Preparer {
         let fine = |path: &Path, rights| self.is_fine(path, rights);
         let writable = AccessFlags::W_OK | AccessFlags::X_OK;
         let known = plan.inputs.is_empty()
+            && !plan.make_iwd
             && fine(Path::new(&plan.iwd), AccessFlags::X_OK)
             && plan
                 .outputs
@@ -105,7 +106,11 @@ impl Preparer {
     fn carry_out(&self, plan: &Plan) -> Result<Outcome, Trouble> {
         let words = &self.words;
         let iwd = Path::new(&plan.iwd);
-        self.check_folder(iwd, AccessFlags::X_OK).map_err(|error| words.iwd(iwd, error))?;
+        let iwd_is_there = match plan.make_iwd {
+            true => make_folder(iwd).map_err(|error| errno(&error)),
+            false => self.check_folder(iwd, AccessFlags::X_OK),
+        };
+        iwd_is_there.map_err(|error| words.iwd(iwd, error))?;
         for output in &plan.outputs {
             let output = Path::new(output);
             self.check_output(output).map_err(|error| words.closed_output(output, error))?;
@@ -113,6 +118,7 @@ impl Preparer {
         let (found, places) = (Prepared::default(), HashMap::new());
         let mut search = Search { words, found, identities: Vec::new(), places, entries: 0 };
         plan.inputs.iter().try_for_each(|input| search.add(input))?;
+        plan.copies.iter().try_for_each(|copy| search.add_copy(copy, plan.repeats))?;
         let Search { mut found, identities, .. } = search;
         let bytes = found.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
         if let Some(limit_mb) = plan.max_input_mb
@@ -121,13 +127,16 @@ impl Preparer {
             return Err(words.too_large(bytes, limit_mb));
         }
         for (file, identity) in found.files.iter_mut().zip(identities) {
-            if file.size > KEPT_ABOVE {
-                file.content = match self.contents.look(identity, plan.repeats) {
+            if file.size > KEPT_ABOVE
+                && let (Some(identity), Source::File { path, content, .. }) = (identity, &mut file.source)
+            {
+                *content = match self.contents.look(identity, plan.repeats) {
                     Found::OneOff => None,
                     Found::Known(content) => Some(content),
-                    Found::Read => self.contents.read(identity, &PathBuf::from(&file.path)),
+                    Found::Read => self.contents.read(identity, &PathBuf::from(path.as_str())),
                     Found::Wait => return Ok(Outcome::Wait(identity)),
                 };
+                file.content = *content;
             }
         }
         Ok(Outcome::Ready(found))
@@ -167,6 +176,10 @@ impl Preparer {
     }
 }
 
+fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 fn path_is_not_null(facts: &Metadata) -> bool {
     !std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == facts.rdev())
 }
@@ -179,8 +192,8 @@ fn may(path: &Path, rights: AccessFlags) -> Result<(), Errno> {
 struct Search<'a> {
     words: &'a Words,
     found: Prepared,
-    /// Of `found.files`, in their order.
-    identities: Vec<Identity>,
+    /// Of `found.files`, in their order; copies need none.
+    identities: Vec<Option<Identity>>,
     /// Sandbox name and place in `found.files`: of two files for one name the later wins, as in HTCondor.
     places: HashMap<String, usize>,
     entries: usize,
@@ -195,6 +208,21 @@ impl Search<'_> {
         } else {
             self.add_file(path, &facts, input.sandbox.clone())
         }
+    }
+
+    fn add_copy(&mut self, copy: &PlannedCopy, repeats: bool) -> Result<(), Trouble> {
+        let path = Path::new(&copy.sandbox);
+        let Some(blob) = copy.blob else { return self.add_empty(path, &copy.sandbox) };
+        self.check_name(path, &copy.sandbox)?;
+        let file = PreparedFile {
+            source: Source::Blob(blob.id),
+            sandbox: copy.sandbox.clone(),
+            size: blob.size,
+            mode: blob.mode & 0o777,
+            content: repeats.then_some(blob.id),
+        };
+        self.keep(file, None);
+        Ok(())
     }
 
     /// `above` are the folders that we are in, to notice a symlink that leads back.
@@ -212,11 +240,7 @@ impl Search<'_> {
         above.push(identity);
         let names = list(path).map_err(|error| self.words.input(path, errno(&error)))?;
         if names.is_empty() && !sandbox.is_empty() {
-            self.check_name(path, sandbox)?;
-            if sandbox.bytes().any(|byte| byte <= b' ') {
-                return Err(self.words.input_refused(path, "an empty folder's name must not hold blanks"));
-            }
-            self.found.dirs.push(sandbox.to_owned());
+            self.add_empty(path, sandbox)?;
         }
         for name in names {
             let child = path.join(&name);
@@ -235,6 +259,15 @@ impl Search<'_> {
         Ok(())
     }
 
+    fn add_empty(&mut self, path: &Path, sandbox: &str) -> Result<(), Trouble> {
+        self.check_name(path, sandbox)?;
+        if sandbox.bytes().any(|byte| byte <= b' ') {
+            return Err(self.words.input_refused(path, "an empty folder's name must not hold blanks"));
+        }
+        self.found.dirs.push(sandbox.to_owned());
+        Ok(())
+    }
+
     fn add_file(&mut self, path: &Path, facts: &Metadata, sandbox: String) -> Result<(), Trouble> {
         if !facts.is_file() {
             return Err(self.words.input_refused(path, "it is neither a file nor a folder"));
@@ -244,25 +277,25 @@ impl Search<'_> {
         let Some(text) = path.to_str() else {
             return Err(self.words.input_refused(path, "the name is no UTF-8"));
         };
-        let file = PreparedFile {
-            path: text.to_owned(),
-            sandbox: sandbox.clone(),
-            size: facts.size(),
-            mode: facts.mode() & 0o777,
-            content: None,
-        };
+        let (size, mode) = (facts.size(), facts.mode() & 0o777);
+        let source = Source::File { path: text.to_owned(), size, content: None };
+        self.keep(PreparedFile { source, sandbox, size, mode, content: None }, Some(Identity::of(facts)));
+        Ok(())
+    }
+
+    /// Of two files for one name the later wins.
+    fn keep(&mut self, file: PreparedFile, identity: Option<Identity>) {
         let next = self.found.files.len();
-        match *self.places.entry(sandbox).or_insert(next) {
+        match *self.places.entry(file.sandbox.clone()).or_insert(next) {
             place if place < next => {
                 self.found.files[place] = file;
-                self.identities[place] = Identity::of(facts);
+                self.identities[place] = identity;
             }
             _ => {
                 self.found.files.push(file);
-                self.identities.push(Identity::of(facts));
+                self.identities.push(identity);
             }
         }
-        Ok(())
     }
 
     fn look(&mut self, path: &Path) -> Result<Metadata, Trouble> {
@@ -368,8 +401,7 @@ mod tests {
                     .collect(),
                 outputs: outputs.iter().map(|name| self.path(name)).collect(),
                 iwd: self.path(""),
-                max_input_mb: None,
-                repeats: false,
+                ..Plan::default()
             }
         }
 
@@ -479,6 +511,28 @@ mod tests {
         plan.repeats = true;
         bench.write("large", KEPT_ABOVE as usize + 3);
         assert_eq!(contents(&plan), [true, false]);
+    }
+
+    #[test]
+    fn copies_go_along_and_the_folder_is_made() {
+        let bench = Bench::new();
+        let blob = wq_core::run::BlobUse { id: wq_core::ids::BlobId([7; 32]), size: 3, mode: 0o644 };
+        let copy = |name: &str, blob| PlannedCopy { sandbox: name.into(), blob };
+        let plan = Plan {
+            copies: vec![copy("x", Some(blob)), copy("d/empty", None), copy("x", Some(blob))],
+            iwd: bench.path("spool/jobs/1.0"),
+            make_iwd: true,
+            ..Plan::default()
+        };
+        for _ in 0..2 {
+            let got = prepare(&plan).unwrap();
+            assert_eq!((got.files.len(), &got.files[0].source), (1, &Source::Blob(blob.id)));
+            assert_eq!(got.dirs, ["d/empty"]);
+        }
+        assert!(Path::new(&plan.iwd).is_dir());
+        bench.write("file", 1);
+        let plan = Plan { iwd: bench.path("file/1.0"), ..plan };
+        assert_eq!(prepare(&plan).unwrap_err().code, 14);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The journal of an earlier run into a new core.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use bytes::Bytes;
 use journal::{JournalError, Record, Recovery, Tail, replay};
 use wq_core::Master;
-use wq_core::ids::{BlobId, RecordNo};
+use wq_core::ids::{BlobId, JobId, RecordNo};
 
 use crate::blobs::Store;
 use crate::clock::Past;
@@ -72,6 +73,32 @@ pub(crate) fn tidy(store: &Store, needed: impl Iterator<Item = BlobId>) -> std::
     Ok(())
 }
 
+/// Removes the folders of spooled jobs that are in the queue no more.
+pub(crate) fn tidy_jobs(folder: &Path, is_spooled: impl Fn(JobId) -> bool) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let job: Option<JobId> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if !job.is_some_and(&is_spooled) {
+            drop_folder(&entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Removes the folder of one spooled job, if its run has made one.
+pub(crate) fn drop_folder(folder: &Path) {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), %error, "cannot remove a job's folder from the spool");
+        }
+        _ => {}
+    }
+}
+
 /// Says how the journal ended, if not in good order.
 pub(crate) fn tell_tail(recovery: &Recovery) {
     if let Tail::Torn { at, bytes_dropped, records_dropped, fault } = &recovery.tail {
@@ -98,6 +125,18 @@ mod tests {
     use journal::{Blob, Submitted};
 
     use super::*;
+
+    #[test]
+    fn folders_of_jobs_that_are_gone_go() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["1.0/d", "2.0", "odd"] {
+            std::fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        tidy_jobs(dir.path(), |job| job == JobId::new(2, 0)).unwrap();
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["2.0"]);
+        tidy_jobs(&dir.path().join("gone"), |_| true).unwrap();
+    }
 
     #[test]
     fn small_executables_come_back_and_unneeded_ones_go() {

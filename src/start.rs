@@ -114,7 +114,9 @@ fn build(
     let store = Arc::new(Store::open(&state_dir.spool(), uid).context("cannot open the spool")?);
     let wrapper = options.job_wrapper.as_deref().map(|path| take_wrapper(path, &store)).transpose()?;
     let storage = FileStorage::new(&state_dir.journal());
-    let wrapper_id = wrapper.as_ref().map(|wrapper| wrapper.id);
+    let jobs = std::path::absolute(state_dir.spool().join("jobs")).context("cannot find the working directory")?;
+    let spool_text =
+        jobs.to_str().with_context(|| format!("the state dir {} is no UTF-8", state_dir.path().display()))?;
     let now = Reading::now().context("cannot read the clocks")?;
     let mut core = Master::new(Config {
         host: site.host.clone(),
@@ -126,11 +128,13 @@ fn build(
         one_write: options.one_write,
         outputs_fsync: options.outputs_fsync,
         boot_id: now.boot_id,
+        spool: spool_text.to_owned(),
         ..Config::default()
     });
     let recovered = recovery::recover(&storage, &store, &mut core)?;
     recovery::tell_tail(&recovered.journal);
-    recovery::tidy(&store, core.blobs().into_iter().chain(wrapper_id)).context("cannot tidy the spool")?;
+    recovery::tidy(&store, core.blobs().into_iter()).context("cannot tidy the spool")?;
+    recovery::tidy_jobs(&jobs, |job| core.is_spooled(job)).context("cannot tidy the spool")?;
     let clock = Clock::new(&recovered.past, now);
     tracing::info!(records = recovered.records, next = recovered.journal.next_seq, "the journal is read");
 

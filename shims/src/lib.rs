@@ -20,6 +20,7 @@ pub mod printf;
 pub mod query;
 pub mod status;
 pub mod submit;
+pub mod transfer_data;
 pub mod unsupported;
 pub mod version;
 pub mod views;

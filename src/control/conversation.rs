@@ -76,7 +76,7 @@ async fn converse(mut stream: UnixStream, submission_max: u64, shell: &Shell) {
     shell.look_for_drain();
     let (client, mailbox) = shell.clients.enter(shell.callers.site(&caller));
     shell.input(Input::Asked { client, caller, ask: gathered.ask });
-    gathered.pinned.into_iter().for_each(|id| shell.blobs.unpin(id));
+    shell.unpin(&gathered.pinned);
     let answered = tokio::select! {
         answered = answer(&mut write, client, &mailbox, shell) => answered,
         () = hung_up(&mut items) => false,

@@ -17,6 +17,9 @@ use crate::driver::Shell;
 /// Journal records have a limit; head, rows and small blobs of one submission stand in one record.
 const RECORD_MAX: u64 = (journal::PAYLOAD_MAX - (16 << 20)) as u64;
 
+/// Small blobs of one submission stand in its record up to so many bytes together; the rest are files.
+const IN_RECORD_MAX: u64 = 32 << 20;
+
 /// Permission bits of a blob that came without any.
 const DEFAULT_MODE: u32 = 0o755;
 
@@ -121,13 +124,18 @@ fn begin(payload: &[u8], submission_max: u64, store: &Store) -> Result<State, Re
     if announced > submission_max {
         return Err(too_large(announced, submission_max));
     }
-    let small = head.blob_sizes.iter().filter(|size| **size <= INLINE_MAX as u64).sum::<u64>();
-    let in_record = payload.len() as u64 + small;
-    let blobs = head.blob_sizes.iter().map(|size| match *size {
-        size if size <= INLINE_MAX as u64 => Blob::Small(Vec::new()),
-        _ => Blob::Large(Some(store.upload())),
+    let mut small = 0;
+    let blobs = head.blob_sizes.iter().map(|size| {
+        let inline = *size <= INLINE_MAX as u64 && small + *size <= IN_RECORD_MAX;
+        if inline {
+            small += *size;
+            Blob::Small(Vec::new())
+        } else {
+            Blob::Large(Some(store.upload()))
+        }
     });
     let (blobs, rows) = (blobs.collect(), vec![Vec::new(); head.clusters.len()]);
+    let in_record = payload.len() as u64 + small;
     Ok(State::Submission(Box::new(Submission { head, rows, blobs, in_record })))
 }
 
@@ -166,7 +174,10 @@ impl Submission {
                 let (upload, written) = shell
                     .pool
                     .wait(move || {
-                        let written = upload.add(&payload);
+                        let mut written = upload.add(&payload);
+                        if upload.size() == announced {
+                            written = written.and_then(|()| upload.seal());
+                        }
                         (upload, written)
                     })
                     .await;
@@ -192,6 +203,7 @@ impl Submission {
         }
         let mut gathered = Pins { shell, ids: Vec::new() };
         let mut blobs = Vec::with_capacity(self.blobs.len());
+        let mut uploads = Vec::new();
         for (number, blob) in self.blobs.into_iter().enumerate() {
             let size = self.head.blob_sizes[number];
             let mode = self.head.blob_modes.get(number).map_or(DEFAULT_MODE, |mode| mode & 0o777);
@@ -211,12 +223,16 @@ impl Submission {
                     // Before it has its name a drop of the same blob must not take it away.
                     let id = upload.id();
                     gathered.pin(id);
-                    let store = Arc::clone(shell.blobs.store());
-                    let stored = shell.pool.wait(move || store.finish(upload)).await;
-                    (stored.map_err(|error| not_stored(&error))?, None)
+                    uploads.push((upload, id));
+                    (id, None)
                 }
             };
             blobs.push(BlobIn { id, size, mode, inline });
+        }
+        if !uploads.is_empty() {
+            let store = Arc::clone(shell.blobs.store());
+            let stored = shell.pool.wait(move || store.finish(uploads)).await;
+            stored.map_err(|error| not_stored(&error))?;
         }
         let ask = Ask::Submit { request: self.head, rows: self.rows, blobs };
         Ok(Gathered { ask, pinned: std::mem::take(&mut gathered.ids) })
@@ -238,9 +254,7 @@ impl Pins<'_> {
 
 impl Drop for Pins<'_> {
     fn drop(&mut self) {
-        for id in &self.ids {
-            self.shell.blobs.unpin(*id);
-        }
+        self.shell.unpin(&self.ids);
     }
 }
 
@@ -267,11 +281,12 @@ pub(crate) fn malformed(why: impl Into<String>) -> Reply {
 }
 
 fn too_large(bytes: u64, limit: u64) -> Reply {
-    let message = format!("the submission is too large: {bytes} bytes, the limit is {limit}");
+    let remedy = if limit == RECORD_MAX { "submit it in parts" } else { "the master's submission_max_mb says so" };
+    let message = format!("the submission is too large: {bytes} bytes, the limit is {limit} ({remedy})");
     Reply::Refused { code: Refusal::Limit, message, speaks: None }
 }
 
 fn not_stored(error: &std::io::Error) -> Reply {
-    let message = format!("the executable cannot be stored: {error}");
+    let message = format!("a file of the submission cannot be stored: {error}");
     Reply::Refused { code: Refusal::Storage, message, speaks: None }
 }

@@ -102,3 +102,36 @@ fn a_client_that_hangs_up_is_forgotten() {
         assert_eq!(bench.ask(&Request::Ping, &[]).await, Reply::Pong);
     });
 }
+
+#[test]
+fn files_of_a_submission_that_comes_to_nothing_go() {
+    with_bench(None, |bench| async move {
+        let spool = std::path::PathBuf::from(bench.path("spool"));
+        let files = |folder: std::path::PathBuf| std::fs::read_dir(folder).unwrap().count();
+        let uid = nix::unistd::geteuid().as_raw().to_string();
+        let is_empty = || files(spool.join("temp")) + files(spool.join("blobs").join(&uid)) == 0;
+        // The core refuses it when the file has its name already.
+        let content = vec![7u8; 100_000];
+        let Request::Submit(mut submit) = submission(&[100_000]) else { unreachable!() };
+        submit.clusters[0].procs = 0;
+        let piece = (Kind::Blob, [&[0, 0], &content[..]].concat());
+        assert_eq!(code(&bench.ask(&Request::Submit(submit), &[piece]).await), Refusal::Malformed);
+        while !is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // The client finds that a file has changed and hangs up.
+        let mut wire = frame::preamble().to_vec();
+        frame::put(&mut wire, Kind::Request, &[&serde_json::to_vec(&submission(&[100_000])).unwrap()]);
+        frame::put(&mut wire, Kind::Blob, &[&[0, 0], &content[..50_000]]);
+        let mut stream = UnixStream::connect(bench.path("socket")).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &wire).await.unwrap();
+        while is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(stream);
+        while !is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.ask(&Request::Ping, &[]).await, Reply::Pong);
+    });
+}

@@ -254,7 +254,7 @@ impl Door {
                 };
                 let ask = Ask::Take { file: visit.look.file, request, rows, blobs };
                 asked.push((visit, self.shell.ask(self.caller.clone(), ask)));
-                gathered.pinned.into_iter().for_each(|id| self.shell.blobs.unpin(id));
+                self.shell.unpin(&gathered.pinned);
             }
             Err(Reply::Refused { code: Refusal::Storage, message, .. }) => self.put_off(&visit, &message),
             Err(Reply::Refused { message, .. }) => self.refuse(visit, message, folder).await,

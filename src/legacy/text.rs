@@ -128,6 +128,7 @@ pub(super) fn expand(
             executable: file(cluster.executable.as_ref().map(|used| &used.path))?,
             proxy: file(cluster.proxy.as_ref())?,
             token: file(cluster.token.as_ref())?,
+            spool: None,
             ad: cluster.ad,
             procs: cluster.procs,
             varying: cluster.varying,

@@ -16,7 +16,7 @@ use super::registry::{Attempt, Outputs};
 use super::trouble::errno;
 
 /// A failure with the path that it is about.
-type Failure = (PathBuf, io::Error);
+pub(super) type Failure = (PathBuf, io::Error);
 
 impl Outputs {
     /// Puts complete outputs in place and forgets the attempt; the bytes delivered.
@@ -93,7 +93,7 @@ impl Outputs {
 
 /// What is at the final place before delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Nothing,
     File,
     Folder,
@@ -107,14 +107,21 @@ fn look(output: &Delivery, part: Option<&Part>) -> io::Result<Standing> {
         return Ok(Standing::Null);
     }
     let spreads = matches!(output.how, DeliveryKind::Spread { .. });
+    match stands(Path::new(&output.target), spreads || part.is_some_and(Part::is_folder))? {
+        Standing::Nothing if spreads => Err(Errno::ENOENT.into()),
+        standing => Ok(standing),
+    }
+}
+
+/// What stands at a place, if it may be replaced or filled.
+pub(super) fn stands(target: &Path, needs_folder: bool) -> io::Result<Standing> {
     // Symlinks are looked through here and replaced by the rename: nothing is ever written through one.
-    let facts = match std::fs::metadata(&output.target) {
+    let facts = match std::fs::metadata(target) {
         Ok(facts) => facts,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !spreads => return Ok(Standing::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Nothing),
         Err(error) => return Err(error),
     };
     let kind = facts.file_type();
-    let needs_folder = spreads || part.is_some_and(Part::is_folder);
     match needs_folder {
         true if kind.is_dir() => Ok(Standing::Folder),
         true => Err(Errno::ENOTDIR.into()),
@@ -164,24 +171,24 @@ fn spread(from: &Path, folder: &Path, remaps: &[(String, String)]) -> Result<(),
     std::fs::remove_dir(from).map_err(at(from))
 }
 
-fn list(folder: &Path) -> Result<Vec<std::ffi::OsString>, Failure> {
+pub(super) fn list(folder: &Path) -> Result<Vec<std::ffi::OsString>, Failure> {
     let read = || -> io::Result<Vec<_>> { std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect() };
     let mut names = read().map_err(at(folder))?;
     names.sort();
     Ok(names)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> Failure {
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Failure {
     let path = path.to_owned();
     move |error| (path.clone(), error)
 }
 
-fn sync_folder(target: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(target: &Path) -> io::Result<()> {
     let folder = if target.is_dir() { target } else { target.parent().unwrap_or(target) };
     std::fs::File::open(folder)?.sync_all()
 }
 
-fn is_null_device(path: &Path) -> bool {
+pub(super) fn is_null_device(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|facts| is_null(&facts))
 }
 

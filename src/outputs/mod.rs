@@ -5,6 +5,7 @@
 //! the pool, except [`Outputs::keep`] and [`Outputs::make_dir`].
 
 mod deliver;
+mod fetch;
 mod leftovers;
 mod on_disk;
 mod part;

@@ -53,6 +53,7 @@ pub(crate) struct Outputs {
     pub(super) habits: Habits,
     nonce: String,
     held: AtomicUsize,
+    fetched: AtomicUsize,
     // Each attempt has its own lock: what belongs to one is done in order, others are not delayed.
     attempts: DashMap<AttemptId, Arc<Mutex<Attempt>>>,
     leftovers: Mutex<Leftovers>,
@@ -73,6 +74,7 @@ impl Outputs {
             habits,
             nonce,
             held: AtomicUsize::new(0),
+            fetched: AtomicUsize::new(0),
             attempts: DashMap::new(),
             leftovers,
             unsynced: Mutex::default(),
@@ -200,6 +202,20 @@ impl Outputs {
 
     pub(super) fn temp_name(&self, attempt: AttemptId, output: u16) -> String {
         format!("{PREFIX}{}-{attempt}-{output}{SUFFIX}", self.nonce)
+    }
+
+    /// A temporary name beside `target`, noted until [`Outputs::temp_is_gone`].
+    pub(super) fn temp_beside(&self, target: &Path) -> PathBuf {
+        let number = self.fetched.fetch_add(1, Ordering::Relaxed);
+        let temp = target.with_file_name(format!("{PREFIX}{}-f{number}{SUFFIX}", self.nonce));
+        if let Err(error) = self.leftovers.lock().expect("no panic under this lock").note(&temp) {
+            tracing::warn!(%error, "cannot note an unfinished output");
+        }
+        temp
+    }
+
+    pub(super) fn temp_is_gone(&self) {
+        self.leftovers.lock().expect("no panic under this lock").gone(1);
     }
 
     fn with_part<T>(&self, part: &OutputPart, work: impl FnOnce(&mut Part) -> T) -> Option<T> {

@@ -15,6 +15,7 @@ mod losses;
 mod outputs;
 mod packing;
 mod peers;
+mod spooled;
 mod start_stop;
 mod submission;
 mod support;

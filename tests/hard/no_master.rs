@@ -16,6 +16,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("condor_hold", &["1"]),
     ("condor_release", &["1"]),
     ("condor_vacate_job", &["1"]),
+    ("condor_transfer_data", &["1"]),
     ("condor_status", &["-schedd"]),
     ("condor_reschedule", &[]),
 ];

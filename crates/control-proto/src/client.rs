@@ -4,6 +4,7 @@
 //! (decision D3). Waiting follows decision D4: a missing or refusing socket is tried again for `AWQ_WAIT_S`
 //! seconds (default 1), an answer is waited for 30 s.
 
+use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -67,6 +68,42 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
+    patience: Duration,
+}
+
+/// What goes out behind a request, frame by frame, so that large files need not be in memory.
+#[derive(Debug)]
+pub struct Attachments<'a> {
+    stream: &'a UnixStream,
+    waiting: Vec<u8>,
+    broken: Option<io::Error>,
+}
+
+impl Attachments<'_> {
+    /// Bytes gathered for one write.
+    const WRITE: usize = 256 << 10;
+
+    /// Sends a frame. False when the master does not read any more: it has answered already, or is gone.
+    pub fn put(&mut self, kind: Kind, parts: &[&[u8]]) -> bool {
+        frame::put(&mut self.waiting, kind, parts);
+        if self.waiting.len() >= Attachments::WRITE {
+            self.flush();
+        }
+        self.broken.is_none()
+    }
+
+    /// Sends frames that [`frame::put`] made.
+    pub fn put_frames(&mut self, frames: &[u8]) {
+        self.waiting.extend_from_slice(frames);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if self.broken.is_none() {
+            self.broken = (&mut &*self.stream).write_all(&self.waiting).err();
+        }
+        self.waiting.clear();
+    }
 }
 
 /// `$AWQ_WORKDIR`, else `/tmp/awq`.
@@ -96,9 +133,8 @@ impl Client {
             match open(work_dir) {
                 Ok(stream) => {
                     check_peer(&stream, &path)?;
-                    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(ClientError::Broken)?;
                     stream.set_write_timeout(Some(ANSWER_LIMIT)).map_err(ClientError::Broken)?;
-                    return Ok(Client { stream });
+                    return Ok(Client { stream, patience: ANSWER_LIMIT });
                 }
                 Err(source) if worth_waiting(&source) && Instant::now() < deadline => {
                     std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
@@ -109,25 +145,47 @@ impl Client {
         }
     }
 
+    /// Waits so much longer for the answer: the master has files to move before it can give one.
+    pub fn with_more_patience(mut self, more: Duration) -> Client {
+        self.patience += more;
+        self
+    }
+
     /// Sends the request with `attachments` (frames that [`frame::put`] made) and reads the whole answer.
     ///
     /// Nothing of the answer is given out before its end has been seen, so a master that dies in the middle is
     /// an error and never a short list.
-    pub fn ask(mut self, request: &Request, attachments: &[u8]) -> Result<Answer, ClientError> {
+    pub fn ask(self, request: &Request, attachments: &[u8]) -> Result<Answer, ClientError> {
+        let made = |out: &mut Attachments<'_>| -> Result<(), Infallible> {
+            out.put_frames(attachments);
+            Ok(())
+        };
+        let Ok(answer) = self.ask_with(request, made);
+        answer
+    }
+
+    /// As [`Client::ask`], with attachments that are made while they are sent.
+    ///
+    /// # Errors
+    /// What `attach` says: the request is then cut off, and the master forgets it.
+    pub fn ask_with<E>(
+        mut self,
+        request: &Request,
+        attach: impl FnOnce(&mut Attachments<'_>) -> Result<(), E>,
+    ) -> Result<Result<Answer, ClientError>, E> {
         let text = serde_json::to_vec(request).expect("requests have no maps with odd keys");
-        let mut wire = Vec::with_capacity(text.len() + attachments.len() + 32);
-        wire.extend_from_slice(&frame::preamble());
-        frame::put(&mut wire, Kind::Request, &[&text]);
-        wire.extend_from_slice(attachments);
-        frame::put(&mut wire, Kind::End, &[]);
-        let sent = self.stream.write_all(&wire);
+        let mut out = Attachments { stream: &self.stream, waiting: frame::preamble().to_vec(), broken: None };
+        frame::put(&mut out.waiting, Kind::Request, &[&text]);
+        attach(&mut out)?;
+        frame::put(&mut out.waiting, Kind::End, &[]);
+        out.flush();
         // A master that refuses may close before it has read everything: its answer counts, not our EPIPE.
-        let answer = self.read_answer();
-        match (sent, answer) {
+        let sent = out.broken;
+        Ok(match (sent, self.read_answer()) {
             (_, Ok(answer)) => Ok(answer),
-            (Err(source), Err(ClientError::Broken(_))) => Err(ClientError::Broken(source)),
+            (Some(source), Err(ClientError::Broken(_))) => Err(ClientError::Broken(source)),
             (_, Err(error)) => Err(error),
-        }
+        })
     }
 
     fn read_answer(&mut self) -> Result<Answer, ClientError> {
@@ -135,7 +193,9 @@ impl Client {
         let mut head: Option<(Site, Reply)> = None;
         let mut rows = Vec::new();
         let mut chunk = vec![0u8; 64 << 10];
-        let deadline = Instant::now() + ANSWER_LIMIT;
+        let patience = self.patience;
+        self.stream.set_read_timeout(Some(patience)).map_err(ClientError::Broken)?;
+        let deadline = Instant::now() + patience;
         loop {
             while let Some((kind, payload)) = splitter.next_frame().map_err(|e| ClientError::Answer(e.to_string()))? {
                 match kind {
@@ -161,7 +221,7 @@ impl Client {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     return Err(ClientError::Broken(io::Error::new(
                         io::ErrorKind::TimedOut,
-                        format!("no answer in {} s", ANSWER_LIMIT.as_secs()),
+                        format!("no answer in {} s", patience.as_secs()),
                     )));
                 }
                 other => other.map_err(ClientError::Broken)?,

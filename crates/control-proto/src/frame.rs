@@ -14,7 +14,7 @@ pub const MAGIC: [u8; 4] = *b"AWQ\n";
 /// No frame is longer; larger things are cut into several.
 pub const FRAME_MAX: usize = 64 << 20;
 
-/// Executables and proxies are cut into pieces of this size.
+/// Executables, proxies and spooled inputs are cut into pieces of this size.
 pub const BLOB_CHUNK: usize = 1 << 20;
 
 /// What a frame holds.

@@ -5,7 +5,7 @@
 //! without a new version; executables and listings travel as bytes of their own.
 //!
 //! Start with [`Request`] and [`Reply`]; [`frame`] is the layout on the wire, [`listing`] the compact rows of
-//! job ads, [`client`] the blocking client that the programs use. The master's side of the socket lives in the
+//! job ads, [`job_files`] how ads name files, [`client`] the blocking client that the programs use. The master's side of the socket lives in the
 //! shell, which only needs the types and [`frame::Splitter`].
 //!
 //! This crate decides nothing: who may do what, and what an answer contains, is the master's business.
@@ -13,6 +13,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod frame;
+pub mod job_files;
 pub mod listing;
 mod reply;
 mod request;
@@ -21,4 +22,7 @@ pub use frame::{FrameError, Kind, VERSION};
 pub use reply::{
     Acted, Counts, JobOutcome, ListingEnd, Refusal, Reply, Site, SubmittedCluster, Totals, read_head, write_head,
 };
-pub use request::{Act, Action, ClusterRequest, JobNumber, Query, Request, ScheddQuery, Selection, Submit, Targets};
+pub use request::{
+    Act, Action, ClusterRequest, JobNumber, Query, Request, ScheddQuery, Selection, SpooledFile, Submit, Targets,
+    TransferData,
+};

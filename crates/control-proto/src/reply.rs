@@ -46,6 +46,13 @@ pub enum Reply {
     },
     /// What became of each job or of all that matched.
     Acted(Acted),
+    /// The outputs of the jobs that were meant are in their places, as far as they could be.
+    DataTransferred {
+        /// Jobs that were meant, whether or not they had anything to bring.
+        jobs: u64,
+        /// Jobs whose outputs could not be put in place, and why; they stay in the spool.
+        failures: Vec<(JobNumber, String)>,
+    },
     /// Ads follow in [`crate::Kind::Rows`] frames, then [`ListingEnd`] in the `End` frame.
     Listing,
     /// Alive.

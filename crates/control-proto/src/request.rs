@@ -17,6 +17,8 @@ pub enum Request {
     Query(Query),
     /// Remove, hold, release … jobs.
     Act(Act),
+    /// Outputs of spooled jobs to their places (`condor_transfer_data`).
+    TransferData(TransferData),
     /// The ad of the scheduler itself (`condor_status -schedd`).
     Schedd(ScheddQuery),
     /// Is somebody there, and who?
@@ -32,7 +34,7 @@ pub enum Request {
 pub struct Submit {
     /// In the order of the file.
     pub clusters: Vec<ClusterRequest>,
-    /// Sizes in bytes of executables and proxies that come along.
+    /// Sizes in bytes of executables, proxies and spooled inputs that come along.
     #[serde(default)]
     pub blob_sizes: Vec<u64>,
     /// Permission bits of each blob's file, parallel to `blob_sizes`.
@@ -67,6 +69,23 @@ pub struct ClusterRequest {
     /// The blob that is the bearer token.
     #[serde(default)]
     pub token: Option<u16>,
+    /// `-spool`: copies of everything that the jobs' ads name as inputs; outputs then wait to be fetched. `None`:
+    /// inputs are read when the jobs start, outputs go to their places.
+    #[serde(default)]
+    pub spool: Option<Vec<SpooledFile>>,
+}
+
+/// A copied input, or a part of one that is a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpooledFile {
+    /// Absolute path of the input, as [`crate::job_files`] makes it of the ad.
+    pub input: String,
+    /// Path below it, of plain components; empty: the input itself.
+    #[serde(default)]
+    pub inside: String,
+    /// The blob with its content; `None`: an empty folder.
+    #[serde(default)]
+    pub blob: Option<u16>,
 }
 
 /// Which jobs: numbers, clusters and owners are or-ed; constraints are and-ed to them.
@@ -147,6 +166,13 @@ pub struct Act {
     /// `-subcode` of `condor_hold`.
     #[serde(default)]
     pub subcode: Option<i32>,
+}
+
+/// `condor_transfer_data`: the outputs of all jobs for which an expression is true and which the caller may change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferData {
+    /// ClassAd expression in old syntax.
+    pub constraint: String,
 }
 
 /// `condor_status -schedd`.

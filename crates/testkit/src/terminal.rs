@@ -179,7 +179,8 @@ impl Terminal {
     /// What those that were left running have printed.
     fn logs(&self) -> String {
         let entries = std::fs::read_dir(&self.home).into_iter().flatten().filter_map(Result::ok);
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".log"));
+        let names =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".log"));
         names.fold(String::new(), |all, name| all + &format!("===== {name}\n{}\n", self.read(&name)))
     }
 

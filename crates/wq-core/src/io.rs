@@ -17,6 +17,7 @@ use wq_proto::{FromWorker, ToWorker};
 pub use crate::log_entry::LogEntry;
 
 use crate::ids::{AttemptId, BlobId, ClientId, JobId, LinkId, RecordNo};
+use crate::run::BlobUse;
 
 /// Everything that can happen to the master. Closed on purpose: reading it is reading the system's inputs.
 #[derive(Debug)]
@@ -118,6 +119,15 @@ pub enum Input {
         /// Jobs that lost outputs, and what they are held with.
         lost: Vec<(JobId, Trouble)>,
     },
+    /// Answer to [`Effect::TransferData`].
+    DataTransferred {
+        /// Whose request.
+        client: ClientId,
+        /// Echoed.
+        jobs: u64,
+        /// Each job's outputs are in place, or why they are not.
+        outcomes: Vec<(JobId, Result<(), String>)>,
+    },
     /// Answer to an [`Effect::UserLog`] that carried a token: everything up to it was written or given up.
     Logged {
         /// The token.
@@ -172,7 +182,7 @@ pub enum Ask {
     Other(Request),
 }
 
-/// An executable or proxy of a submission.
+/// An executable, proxy or copied input of a submission.
 #[derive(Debug, Clone)]
 pub struct BlobIn {
     /// Hash of the bytes, made by the shell.
@@ -248,8 +258,12 @@ pub struct Plan {
     /// Absolute paths where outputs will be put; their folders must be writable, they themselves absent, a regular
     /// file or `/dev/null`.
     pub outputs: Vec<String>,
+    /// A spooled job's inputs, instead of `inputs`.
+    pub copies: Vec<PlannedCopy>,
     /// The job's initial directory, which must exist.
     pub iwd: String,
+    /// `iwd` is the job's own folder in the spool: it is made.
+    pub make_iwd: bool,
     /// With the whole input larger than this many MiB the job is held (32).
     pub max_input_mb: Option<u64>,
     /// Other jobs of the cluster are likely to need the same files.
@@ -267,10 +281,19 @@ pub struct PlannedInput {
     pub contents_only: bool,
 }
 
+/// An input that was copied at submission, or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedCopy {
+    /// Name in the sandbox.
+    pub sandbox: String,
+    /// Its content; `None`: an empty folder.
+    pub blob: Option<BlobUse>,
+}
+
 /// Result of a [`Plan`]: regular files only, folders flattened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prepared {
-    /// In the order of the plan.
+    /// In the order of the plan, copies behind inputs.
     pub files: Vec<PreparedFile>,
     /// Empty folders to make in the sandbox.
     pub dirs: Vec<String>,
@@ -279,8 +302,8 @@ pub struct Prepared {
 /// One regular file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedFile {
-    /// Absolute path on this side.
-    pub path: String,
+    /// Where its bytes are.
+    pub source: Source,
     /// Name in the sandbox, relative.
     pub sandbox: String,
     /// Bytes.
@@ -294,7 +317,7 @@ pub struct PreparedFile {
 /// Where bytes to send come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A stored executable or proxy.
+    /// A stored executable, proxy or copied input.
     Blob(BlobId),
     /// A file of the user's, exactly `size` bytes as announced; a shorter one ends the link.
     File {
@@ -385,6 +408,19 @@ pub enum DeliveryKind {
     Nowhere,
 }
 
+/// What a spooled job's run has left in the spool, and where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpooledOutputs {
+    /// Whose.
+    pub job: JobId,
+    /// The job's folder in the spool.
+    pub folder: String,
+    /// Where what is in it goes …
+    pub iwd: String,
+    /// … unless it has another place: name in the folder, absolute path.
+    pub places: Vec<(String, String)>,
+}
+
 /// Everything the master asks of the shell.
 #[derive(Debug)]
 pub enum Effect {
@@ -461,6 +497,20 @@ pub enum Effect {
         attempt: AttemptId,
         /// What.
         outputs: Vec<Delivery>,
+    },
+    /// Copy outputs of spooled jobs to their places (`condor_transfer_data`).
+    TransferData {
+        /// For whom.
+        client: ClientId,
+        /// Echoed: jobs that were meant.
+        jobs: u64,
+        /// Those of them that have outputs.
+        outputs: Vec<SpooledOutputs>,
+    },
+    /// A spooled job has left the queue: its folder in the spool may go.
+    DropSpool {
+        /// Absolute path.
+        folder: String,
     },
     /// Remove what an attempt left in temporary files, and forget it.
     Abandon {

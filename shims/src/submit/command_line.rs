@@ -105,6 +105,11 @@ impl Order {
         }
     }
 
+    /// Inputs travel with the submission and outputs wait to be fetched.
+    pub(super) fn spools(&self) -> bool {
+        self.spool || self.remote
+    }
+
     /// A text comes through a pipe whose writer waits for us.
     pub(super) fn reads_standard_input(&self) -> bool {
         self.sources().contains(&Source::StandardInput)

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use control_proto::client::{Client, ClientError};
+use control_proto::client::{Answer, Client, ClientError};
 use control_proto::{Reply, Request};
 use submit_lang::{ClusterText, Options, Refusal, Submission, SubmitError};
 
@@ -13,13 +13,17 @@ use crate::world::{Outcome, World};
 
 use super::command_line::{Asked, DryRun, Order, Source, read};
 use super::print;
-use super::send::{Unreadable, pack};
+use super::send::{Manner, PackError, Parcel, Unreadable, pack};
+use super::spool;
 use super::system::{System, file_error};
 
 const USAGE: &str = include_str!("../usage/condor_submit.txt");
 
 /// A connection that waited longer for a slow submit text is made anew: the master cuts off silent clients.
 const CONNECTION_KEPT: Duration = Duration::from_secs(2);
+
+/// What the slowest disk that we wait for writes.
+const DISK_BYTES_PER_S: u64 = 4 << 20;
 
 /// `condor_submit ARGUMENTS…`
 pub fn run(arguments: &[String], stdin: &mut dyn Read, world: &World) -> Outcome {
@@ -53,8 +57,10 @@ enum Failure {
     },
     Text(SubmitError),
     Executable(Unreadable),
-    /// `-spool` or `-remote` with files that would have to be copied now.
-    Inputs,
+    /// `-spool` or `-remote`: an input cannot be copied.
+    Input(Unreadable),
+    /// A file was there and cannot be read to its end.
+    Sending(Unreadable),
     DryRunFile {
         name: String,
         why: String,
@@ -90,10 +96,14 @@ impl Failure {
             Failure::Executable(Unreadable { path, error }) => {
                 Outcome::failure(format!("\nERROR: Can't access executable file {path}: {}\n", file_error(&error).text))
             }
-            Failure::Inputs => Outcome::failure(
-                "\nERROR: input files are not copied at submission by alien-workqueue: submit without -spool or \
-                 -remote and keep them until the jobs have started\n",
-            ),
+            Failure::Input(Unreadable { path, error }) => Outcome::failure(format!(
+                "\nERROR: Can't copy input file {path}: {}\nERROR: Failed to spool job files.\n",
+                file_error(&error).text
+            )),
+            Failure::Sending(Unreadable { path, error }) => Outcome::failure(format!(
+                "\nERROR: Can't send {path}: {}; nothing was submitted, try again\n",
+                file_error(&error).text
+            )),
             Failure::DryRunFile { name, why } => {
                 Outcome::failure(format!("\nERROR: Failed to open file -dry-run output file ({why}): {name}\n"))
             }
@@ -120,17 +130,23 @@ impl<'a> Line<'a> {
         Ok(Line { world, client: Some((client, Instant::now())) })
     }
 
-    /// One round trip. The first one uses the open connection if that is still fresh.
-    fn ask(&mut self, request: &Request, attachments: &[u8]) -> Result<control_proto::client::Answer, Failure> {
-        let client = match self.client.take() {
-            Some((client, since)) if since.elapsed() < CONNECTION_KEPT => client,
-            _ => master::connect(self.world).map_err(Failure::Master)?,
-        };
-        client.ask(request, attachments).map_err(Failure::Master)
+    /// The first one is the open connection if that is still fresh.
+    fn client(&mut self) -> Result<Client, Failure> {
+        match self.client.take() {
+            Some((client, since)) if since.elapsed() < CONNECTION_KEPT => Ok(client),
+            _ => master::connect(self.world).map_err(Failure::Master),
+        }
+    }
+
+    fn submit(&mut self, parcel: &Parcel) -> Result<Answer, Failure> {
+        // The master answers when the files are on its disk.
+        let client = self.client()?.with_more_patience(Duration::from_secs(parcel.bytes() / DISK_BYTES_PER_S));
+        let answer = client.ask_with(&parcel.request, |out| parcel.attach(out)).map_err(Failure::Sending)?;
+        answer.map_err(Failure::Master)
     }
 
     fn reserve_cluster(&mut self) -> Result<u32, Failure> {
-        match self.ask(&Request::ReserveCluster, &[])?.reply {
+        match self.client()?.ask(&Request::ReserveCluster, &[]).map_err(Failure::Master)?.reply {
             Reply::Reserved { cluster } => Ok(cluster),
             Reply::Refused { code, message, speaks } => Err(Failure::Refused(master::sentence(code, &message, speaks))),
             _ => Err(Failure::Unexpected),
@@ -183,11 +199,13 @@ fn submit(order: &Order, stdin: &mut dyn Read, world: &World) -> Result<Outcome,
         let out = if order.announces() { "Submitting job(s)\n" } else { "" };
         return Ok(Outcome { code: 0, out: out.into(), err: print::warnings(order, &submission, "").into() });
     }
-    if (order.spool || order.remote) && needs_inputs(&submission) {
-        return Err(Failure::Inputs);
-    }
-    let parcel = pack(&submission, number, world.umask, &|path| system.path(path)).map_err(Failure::Executable)?;
-    let answer = line.ask(&parcel.request, &parcel.attachments)?;
+    let manner = Manner { first_number: number, umask: world.umask, spool: order.spools() };
+    let packed = pack(&submission, &manner, &|path| system.path(path));
+    let parcel = packed.map_err(|error| match error {
+        PackError::Executable(unreadable) => Failure::Executable(unreadable),
+        PackError::Input(unreadable) => Failure::Input(unreadable),
+    })?;
+    let answer = line.submit(&parcel)?;
     match &answer.reply {
         Reply::Submitted { clusters, warnings } => {
             let (out, hint) = print::success(order, &submission, clusters, &answer.site, world.now_s);
@@ -258,13 +276,10 @@ fn expand(
     line: &mut Line<'_>,
 ) -> Result<(Submission, Option<u32>), Failure> {
     let mut wanted = options(order, ClusterText::Placeholder);
-    if wanted.spool || wanted.remote {
-        // Checked as spooled, queued as usual: there is nothing to wait for, as jobs with inputs are refused.
-        ads(texts, &wanted, system)?;
-        (wanted.spool, wanted.remote) = (false, false);
-    }
     let submission = ads(texts, &wanted, system)?;
-    if !submission.needs_cluster_number {
+    // Inputs that are read now must have their full names now.
+    let inputs_need_number = order.spools() && submission.clusters.iter().any(spool::names_the_cluster);
+    if !submission.needs_cluster_number && !inputs_need_number {
         return Ok((submission, None));
     }
     let first = line.reserve_clusters(submission.clusters.len())?;
@@ -295,17 +310,6 @@ fn ads(texts: &[Text], options: &Options, system: &System<'_>) -> Result<Submiss
         all.needs_cluster_number |= submission.needs_cluster_number;
     }
     Ok(all)
-}
-
-/// Some job reads files that `-spool` would copy now.
-fn needs_inputs(submission: &Submission) -> bool {
-    let is_input = |name: &str, text: &str| {
-        name.eq_ignore_ascii_case("TransferInput") || (name.eq_ignore_ascii_case("In") && text != "\"/dev/null\"")
-    };
-    submission.clusters.iter().any(|cluster| {
-        cluster.ad.iter().any(|(name, text)| is_input(name, text))
-            || cluster.varying.iter().any(|name| is_input(name, ""))
-    })
 }
 
 fn write_dry_run(order: &Order, dry_run: &DryRun, submission: &Submission, world: &World) -> Result<Outcome, Failure> {

@@ -1,52 +1,76 @@
-//! The request of a submission: ads, and the bytes of executables, proxies and tokens.
+//! The request of a submission: ads, and the bytes of executables, proxies, tokens and spooled inputs.
+//!
+//! Files are looked at before anything is sent and read while they are sent. One that is another one by then spoils the
+//! submission: the request is cut off, and the master forgets it.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use control_proto::client::Attachments;
 use control_proto::frame::{self, BLOB_CHUNK};
-use control_proto::{ClusterRequest, Kind, Request, Submit};
+use control_proto::{ClusterRequest, Kind, Request, SpooledFile, Submit};
 use submit_lang::{Cluster, Submission};
+
+use super::spool::Search;
 
 /// Rows of varying attributes are cut into frames of about this size.
 const ROWS_CHUNK: usize = 4 << 20;
 
-/// The files of a submission are held in memory while they are sent; together they may be so large.
-const FILES_MAX: u64 = 2 << 30;
-
-/// A request with the frames that follow it.
+/// A request with what follows it.
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) request: Request,
-    pub(super) attachments: Vec<u8>,
+    files: Vec<Seen>,
+    /// Frames.
+    rows: Vec<u8>,
     /// Proxies and tokens that could not be read; the jobs go without them.
     pub(super) warnings: Vec<String>,
 }
 
-/// An executable cannot be read.
+/// A file cannot be read.
 #[derive(Debug)]
 pub(super) struct Unreadable {
     pub(super) path: String,
     pub(super) error: io::Error,
 }
 
-/// Packs a submission. `numbers`: cluster numbers were reserved and begin with this one.
+/// Why a submission cannot be packed.
+#[derive(Debug)]
+pub(super) enum PackError {
+    Executable(Unreadable),
+    Input(Unreadable),
+}
+
+/// What a submission is beside its text.
+#[derive(Debug, Default)]
+pub(super) struct Manner {
+    /// Cluster numbers were reserved and begin with this one.
+    pub(super) first_number: Option<u32>,
+    pub(super) umask: u32,
+    /// Inputs travel along.
+    pub(super) spool: bool,
+}
+
+/// Packs a submission.
 pub(super) fn pack(
     submission: &Submission,
-    first_number: Option<u32>,
-    umask: u32,
-    path_of: &dyn Fn(&str) -> std::path::PathBuf,
-) -> Result<Parcel, Unreadable> {
+    manner: &Manner,
+    path_of: &dyn Fn(&str) -> PathBuf,
+) -> Result<Parcel, PackError> {
     let mut blobs = Blobs::default();
+    let mut search = Search::default();
     let mut warnings = Vec::new();
-    let mut submit = Submit { umask, ..Submit::default() };
+    let mut submit = Submit { umask: manner.umask, ..Submit::default() };
     let mut rows = Vec::new();
     for (index, cluster) in (0u16..).zip(&submission.clusters) {
+        let number = manner.first_number.map(|first| first + u32::from(index));
         let executable = match &cluster.executable {
             Some(used) => {
-                Some(blobs.add(&path_of(&used.path)).map_err(|error| Unreadable { path: used.path.clone(), error })?)
+                let failed = |error| PackError::Executable(Unreadable { path: used.path.clone(), error });
+                Some(blobs.add(&path_of(&used.path)).map_err(failed)?)
             }
             None => None,
         };
@@ -60,36 +84,125 @@ pub(super) fn pack(
                 }
             }
         };
-        submit.clusters.push(ClusterRequest {
-            number: first_number.map(|first| first + u32::from(index)),
-            ad: cluster.ad.clone(),
-            procs: cluster.procs,
-            varying: cluster.varying.clone(),
-            executable,
-            proxy: optional(&cluster.proxy),
-            token: optional(&cluster.token),
-        });
+        let (proxy, token) = (optional(&cluster.proxy), optional(&cluster.token));
+        let spool = match manner.spool {
+            true => Some(spooled(&mut search, &mut blobs, cluster, number).map_err(PackError::Input)?),
+            false => None,
+        };
+        let ad = if manner.spool { with_inputs(&cluster.ad) } else { cluster.ad.clone() };
+        let (procs, varying) = (cluster.procs, cluster.varying.clone());
+        submit.clusters.push(ClusterRequest { number, ad, procs, varying, executable, proxy, token, spool });
         put_rows(&mut rows, index, cluster);
     }
-    submit.blob_sizes = blobs.files.iter().map(|(bytes, _)| bytes.len() as u64).collect();
-    submit.blob_modes = blobs.files.iter().map(|(_, mode)| *mode).collect();
-    let mut attachments = Vec::with_capacity(blobs.files.iter().map(|(b, _)| b.len() + 16).sum::<usize>() + rows.len());
-    for (number, (bytes, _)) in (0u16..).zip(&blobs.files) {
-        // An empty file is one empty frame: each blob has at least one.
-        let pieces = bytes.chunks(BLOB_CHUNK).chain(bytes.is_empty().then_some([].as_slice()));
-        for piece in pieces {
-            frame::put(&mut attachments, Kind::Blob, &[&number.to_le_bytes(), piece]);
+    submit.blob_sizes = blobs.files.iter().map(|file| file.facts.len()).collect();
+    submit.blob_modes = blobs.files.iter().map(|file| file.facts.mode() & 0o7777).collect();
+    Ok(Parcel { request: Request::Submit(submit), files: blobs.files, rows, warnings })
+}
+
+/// The files that a cluster's jobs name.
+fn spooled(
+    search: &mut Search,
+    blobs: &mut Blobs,
+    cluster: &Cluster,
+    number: Option<u32>,
+) -> Result<Vec<SpooledFile>, Unreadable> {
+    let copy = |entry: super::spool::Entry| {
+        let blob = match entry.file {
+            Some(path) => Some(
+                blobs.add(&path).map_err(|error| Unreadable { path: path.to_string_lossy().into_owned(), error })?,
+            ),
+            None => None,
+        };
+        Ok(SpooledFile { input: entry.input, inside: entry.inside, blob })
+    };
+    search.inputs(cluster, number)?.into_iter().map(copy).collect()
+}
+
+/// HTCondor's spooled jobs are held until their files have come; ours come together with them.
+fn with_inputs(ad: &[(String, String)]) -> Vec<(String, String)> {
+    let is_of_the_hold = |name: &str| matches!(name, "HoldReason" | "HoldReasonCode");
+    let kept = ad.iter().filter(|(name, _)| !is_of_the_hold(name));
+    kept.map(|(name, text)| (name.clone(), if name == "JobStatus" { "1".to_owned() } else { text.clone() })).collect()
+}
+
+impl Parcel {
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.facts.len()).sum()
+    }
+
+    /// Sends what follows the request.
+    pub(super) fn attach(&self, out: &mut Attachments<'_>) -> Result<(), Unreadable> {
+        for (number, file) in (0u16..).zip(&self.files) {
+            let put = |piece: &[u8]| out.put(Kind::Blob, &[&number.to_le_bytes(), piece]);
+            let wanted = file.read(put);
+            let failed = |error| Unreadable { path: file.path.to_string_lossy().into_owned(), error };
+            if !wanted.map_err(failed)? {
+                return Ok(());
+            }
+        }
+        out.put_frames(&self.rows);
+        Ok(())
+    }
+}
+
+/// A file as it was when it was packed.
+#[derive(Debug)]
+struct Seen {
+    path: PathBuf,
+    facts: Metadata,
+}
+
+impl Seen {
+    fn look(path: &Path) -> io::Result<Seen> {
+        let facts = fs::metadata(path)?;
+        // A pipe or device would be waited for.
+        if !facts.is_file() {
+            let what = if facts.is_dir() { "a directory, no file" } else { "not a regular file" };
+            return Err(io::Error::other(what));
+        }
+        File::open(path)?;
+        Ok(Seen { path: path.to_owned(), facts })
+    }
+
+    /// Gives out the bytes in pieces, at least one; false when `put` wants no more.
+    fn read(&self, mut put: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+        let changed = || io::Error::other("it changed while it was read");
+        let mut file = File::open(&self.path)?;
+        let mut left = self.facts.len();
+        let mut piece = vec![0; BLOB_CHUNK.min(usize::try_from(left).unwrap_or(BLOB_CHUNK))];
+        loop {
+            let length = piece.len().min(usize::try_from(left).unwrap_or(BLOB_CHUNK));
+            file.read_exact(&mut piece[..length]).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => changed(),
+                _ => error,
+            })?;
+            left -= length as u64;
+            // Looked at before the last piece goes out: without it the master has nothing.
+            if left == 0 && identity(&file.metadata()?) != identity(&self.facts) {
+                return Err(changed());
+            }
+            if !put(&piece[..length]) {
+                return Ok(false);
+            }
+            if left == 0 {
+                return Ok(true);
+            }
         }
     }
-    attachments.append(&mut rows);
-    Ok(Parcel { request: Request::Submit(submit), attachments, warnings })
+}
+
+/// What changes with a file's content.
+fn identity(facts: &Metadata) -> (u64, u64, u64, (i64, i64), (i64, i64)) {
+    let (changed, status) = ((facts.mtime(), facts.mtime_nsec()), (facts.ctime(), facts.ctime_nsec()));
+    (facts.dev(), facts.ino(), facts.len(), changed, status)
 }
 
 /// Files that travel along, each path once.
 #[derive(Debug, Default)]
 struct Blobs {
-    files: Vec<(Vec<u8>, u32)>,
-    known: HashMap<std::path::PathBuf, u16>,
+    files: Vec<Seen>,
+    known: HashMap<PathBuf, u16>,
 }
 
 impl Blobs {
@@ -99,16 +212,7 @@ impl Blobs {
         }
         let number = u16::try_from(self.files.len())
             .map_err(|_| io::Error::other("more than 65,536 different files in one submission"))?;
-        let facts = fs::metadata(path)?;
-        // A pipe or device would be waited for; a folder fails by itself when it is read.
-        if !facts.is_file() && !facts.is_dir() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        let before: u64 = self.files.iter().map(|(bytes, _)| bytes.len() as u64).sum();
-        if before + facts.len() > FILES_MAX {
-            return Err(io::Error::other("executables and proxies of one submission are larger than 2 GiB"));
-        }
-        self.files.push((fs::read(path)?, facts.mode() & 0o7777));
+        self.files.push(Seen::look(path)?);
         self.known.insert(path.to_owned(), number);
         Ok(number)
     }
@@ -155,48 +259,114 @@ mod tests {
         }
     }
 
+    fn two(path: &str) -> Submission {
+        Submission { clusters: vec![cluster(path), cluster(path)], warnings: vec![], needs_cluster_number: false }
+    }
+
     #[test]
     fn one_executable_travels_once_and_in_pieces() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("big");
         let bytes: Vec<u8> = (0..BLOB_CHUNK + 5).map(|i| i as u8).collect();
         fs::write(&path, &bytes).unwrap();
-        let path = path.to_str().unwrap();
-        let submission =
-            Submission { clusters: vec![cluster(path), cluster(path)], warnings: vec![], needs_cluster_number: false };
-        let parcel = pack(&submission, Some(7), 0o022, &|p| p.into()).unwrap();
-        let Request::Submit(submit) = parcel.request else { panic!() };
-        assert_eq!(submit.blob_sizes, [bytes.len() as u64]);
+        let manner = Manner { first_number: Some(7), umask: 0o022, spool: false };
+        let parcel = pack(&two(path.to_str().unwrap()), &manner, &|p| p.into()).unwrap();
+        let Request::Submit(submit) = &parcel.request else { panic!() };
+        assert_eq!((submit.blob_sizes.as_slice(), parcel.bytes()), (&[bytes.len() as u64][..], bytes.len() as u64));
         assert_eq!(
             submit.clusters.iter().map(|c| (c.number, c.executable)).collect::<Vec<_>>(),
             [(Some(7), Some(0)), (Some(8), Some(0))]
         );
-        let mut splitter = Splitter::default();
-        splitter.feed(&parcel.attachments);
-        let mut got = Vec::new();
-        while let Some((kind, payload)) = splitter.next_frame().unwrap() {
-            assert_eq!((kind, &payload[..2]), (Kind::Blob, &[0u8, 0][..]));
-            got.extend_from_slice(&payload[2..]);
+        let (mut got, mut pieces) = (Vec::new(), 0);
+        let whole = parcel.files[0].read(|piece| {
+            got.extend_from_slice(piece);
+            pieces += 1;
+            true
+        });
+        assert!(whole.unwrap());
+        assert_eq!((got == bytes, pieces), (true, 2));
+        fs::write(&path, "").unwrap();
+        let parcel = pack(&two(path.to_str().unwrap()), &manner, &|p| p.into()).unwrap();
+        let mut pieces = 0;
+        parcel.files[0]
+            .read(|piece| {
+                pieces += 1;
+                piece.is_empty()
+            })
+            .unwrap();
+        assert_eq!(pieces, 1, "an empty file is one empty piece");
+    }
+
+    #[test]
+    fn a_file_that_changes_is_not_sent_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let changes: [&dyn Fn(); 3] = [
+            &|| fs::write(&path, "shorter").unwrap(),
+            &|| fs::write(&path, "longer than it was before").unwrap(),
+            // The same length under another name.
+            &|| {
+                fs::write(dir.path().join("g"), "what it was").unwrap();
+                fs::rename(dir.path().join("g"), &path).unwrap();
+            },
+        ];
+        for change in changes {
+            fs::write(&path, "what it was").unwrap();
+            let seen = Seen::look(&path).unwrap();
+            change();
+            let mut got = 0;
+            let error = seen
+                .read(|piece| {
+                    got += piece.len();
+                    true
+                })
+                .unwrap_err();
+            assert_eq!((error.to_string().as_str(), got), ("it changed while it was read", 0));
         }
-        assert_eq!(got, bytes);
     }
 
     #[test]
     fn what_cannot_be_sent_is_refused_before_it_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        let sparse = dir.path().join("sparse");
-        fs::File::create(&sparse).unwrap().set_len(FILES_MAX + 1).unwrap();
-        let refused = |path: &Path| {
-            let submission = Submission {
-                clusters: vec![cluster(path.to_str().unwrap())],
-                warnings: vec![],
-                needs_cluster_number: false,
-            };
-            pack(&submission, None, 0, &|p| p.into()).unwrap_err().error.to_string()
+        let refused = |path: &Path| match pack(&two(path.to_str().unwrap()), &Manner::default(), &|p| p.into()) {
+            Err(PackError::Executable(unreadable)) => unreadable.error.to_string(),
+            other => panic!("{other:?}"),
         };
-        assert!(refused(&sparse).contains("2 GiB"));
         assert_eq!(refused(Path::new("/dev/null")), "not a regular file");
         assert!(refused(dir.path()).contains("directory"));
+        assert!(refused(&dir.path().join("gone")).contains("No such file"));
+    }
+
+    #[test]
+    fn spooled_jobs_are_not_held() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("in"), "data").unwrap();
+        fs::write(dir.path().join("exe"), "").unwrap();
+        let mut submission = two(dir.path().join("exe").to_str().unwrap());
+        for cluster in &mut submission.clusters {
+            let text = |text: &str| classad::quote_old(text);
+            let more = [
+                ("Iwd", text(dir.path().to_str().unwrap())),
+                ("TransferInput", text("in")),
+                ("JobStatus", "5".into()),
+                ("HoldReason", text("Spooling input data files")),
+                ("HoldReasonCode", "16".into()),
+            ];
+            cluster.ad.extend(more.map(|(name, text)| (name.to_owned(), text)));
+        }
+        let manner = Manner { spool: true, ..Manner::default() };
+        let parcel = pack(&submission, &manner, &|p| p.into()).unwrap();
+        let Request::Submit(submit) = &parcel.request else { panic!() };
+        assert_eq!(submit.blob_sizes, [0, 4], "both clusters name the same files");
+        for cluster in &submit.clusters {
+            let names: Vec<&str> = cluster.ad.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["Cmd", "Iwd", "TransferInput", "JobStatus"]);
+            assert_eq!(cluster.ad[3].1, "1");
+            let input = dir.path().join("in").to_str().unwrap().to_owned();
+            assert_eq!(cluster.spool, Some(vec![SpooledFile { input, inside: String::new(), blob: Some(1) }]));
+        }
+        fs::remove_file(dir.path().join("in")).unwrap();
+        assert!(matches!(pack(&submission, &manner, &|p| p.into()), Err(PackError::Input(_))));
     }
 
     #[test]

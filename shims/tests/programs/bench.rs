@@ -22,6 +22,7 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("condor_status", shims::status::run),
     ("condor_submit", shims::submit::run),
     ("condor_vacate_job", shims::act::vacate_job),
+    ("condor_transfer_data", shims::transfer_data::run),
     ("condor_tail", shims::unsupported::run),
     ("condor_version", shims::version::run),
 ];

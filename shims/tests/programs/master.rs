@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) blobs: BTreeMap<u16, Vec<u8>>,
     /// Every request is refused with this.
     pub(crate) refusal: Option<(Refusal, String)>,
+    /// Jobs whose outputs cannot be put in place.
+    pub(crate) undeliverable: Vec<((u32, u32), String)>,
     /// Listings break off before their end.
     pub(crate) cut_listings: bool,
 }
@@ -64,6 +66,7 @@ impl Master {
             requests: Vec::new(),
             blobs: BTreeMap::new(),
             refusal: None,
+            undeliverable: Vec::new(),
             cut_listings: false,
         };
         let state = Arc::new(Mutex::new(state));
@@ -164,6 +167,17 @@ impl State {
             Request::Query(query) => self.query(&query),
             Request::Act(act) => {
                 let reply = self.act(&act);
+                self.head(&reply, true)
+            }
+            Request::TransferData(wanted) => {
+                let reply = match parse_expr(&wanted.constraint) {
+                    Ok(expr) => {
+                        let meant = |ad: &&ClassAd| eval(&expr, *ad, None, &self.env()).truth() == Some(true);
+                        let jobs = self.jobs.iter().filter(meant).count() as u64;
+                        Reply::DataTransferred { jobs, failures: self.undeliverable.clone() }
+                    }
+                    Err(_) => constraint_refusal(),
+                };
                 self.head(&reply, true)
             }
             Request::Schedd(_) => {
@@ -282,8 +296,7 @@ impl State {
     }
 
     fn bad_constraint(&self) -> Vec<u8> {
-        let message = "the constraint cannot be parsed".into();
-        self.head(&Reply::Refused { code: Refusal::Constraint, message, speaks: None }, true)
+        self.head(&constraint_refusal(), true)
     }
 
     fn selected(&self, select: &Selection, constraints: &[Expr], ad: &ClassAd) -> bool {
@@ -321,10 +334,7 @@ impl State {
                 Vec::new()
             }
             Targets::Constraint(text) => {
-                let Ok(expr) = parse_expr(text) else {
-                    let message = "the constraint cannot be parsed".into();
-                    return Reply::Refused { code: Refusal::Constraint, message, speaks: None };
-                };
+                let Ok(expr) = parse_expr(text) else { return constraint_refusal() };
                 let matching = |ad: &ClassAd| eval(&expr, ad, None, &env).truth() == Some(true);
                 (0..self.jobs.len()).filter(|&index| matching(&self.jobs[index])).collect()
             }
@@ -388,6 +398,10 @@ impl State {
         }
         JobOutcome::Success
     }
+}
+
+fn constraint_refusal() -> Reply {
+    Reply::Refused { code: Refusal::Constraint, message: "the constraint cannot be parsed".into(), speaks: None }
 }
 
 fn parse_all(texts: &[String]) -> Option<Vec<Expr>> {

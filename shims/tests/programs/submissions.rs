@@ -195,17 +195,89 @@ fn several_clusters_of_one_file_print_a_line_each() {
 }
 
 #[test]
-fn spooled_jobs_need_no_copies_or_are_refused() {
+fn inputs_of_spooled_jobs_travel_along() {
+    let bench = bench();
+    for (name, content) in [("common", "c"), ("in.0", "zero"), ("in.1", "one"), ("words", "w")] {
+        bench.write(name, content);
+    }
+    let agent = filled(
+        &bench,
+        "executable = EXE\ntransfer_input_files = common, in.$(Process)\ninput = words\noutput = logs/out\nqueue 2\n",
+    );
+    for words in [&["-spool"][..], &["--spool"], &["-remote", "submit.example.org"]] {
+        submit(&bench, words, &agent);
+        let sent = last_submit(&bench);
+        let spool = sent.clusters[0].spool.clone().unwrap();
+        let copies: Vec<_> = spool
+            .iter()
+            .map(|file| {
+                assert_eq!(file.inside, "");
+                let content = &bench.master().state().blobs[&file.blob.unwrap()];
+                (file.input.rsplit('/').next().unwrap().to_owned(), text(content))
+            })
+            .collect();
+        let wanted = [("common", "c"), ("in.0", "zero"), ("words", "w"), ("in.1", "one")];
+        assert_eq!(copies, wanted.map(|(name, content)| (name.to_owned(), content.to_owned())));
+        let ad = &jobs(&bench)[0];
+        assert_eq!(["JobStatus", "HoldReasonCode"].map(|name| attribute(ad, name)), ["1", "missing"]);
+        assert!(attribute(ad, "LeaveJobInQueue").contains("StageOutFinish"));
+        assert_eq!(attribute(ad, "Out"), "\"_condor_stdout\"");
+    }
+    submit(&bench, &[], &agent);
+    assert_eq!(last_submit(&bench).clusters[0].spool, None);
+}
+
+#[test]
+fn inputs_with_the_clusters_number_are_found() {
+    let bench = bench();
+    bench.master().state().next_cluster = 7;
+    bench.write("in.7.0", "seven");
+    let agent = filled(&bench, "executable = EXE\ntransfer_input_files = in.$(Cluster).$(Process)\nqueue\n");
+    let (out, _) = submit(&bench, &["-spool"], &agent);
+    assert_eq!(out, "Submitting job(s).\n1 job(s) submitted to cluster 7.\n");
+    assert_eq!(bench.master().state().blobs[&1], b"seven");
+}
+
+#[test]
+fn an_input_that_cannot_be_copied_submits_nothing() {
     let bench = bench();
     let agent = filled(&bench, "executable = EXE\nqueue\n");
-    submit(&bench, &["-spool"], &agent);
-    assert_eq!(attribute(&jobs(&bench)[0], "JobStatus"), "1");
-    for line in ["transfer_input_files = agent.startup", "input = agent.startup"] {
-        let outcome = bench.run_with("condor_submit", &["--spool", "-a", line], &mut agent.as_bytes());
-        assert_eq!((outcome.code, text(&outcome.out)), (1, String::new()));
-        assert!(text(&outcome.err).starts_with("\nERROR: input files are not copied at submission"));
+    nix::unistd::mkfifo(&bench.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (name, why) in [("gone", "No such file or directory"), ("fifo", "not a regular file")] {
+        let line = format!("transfer_input_files = agent.startup, {name}");
+        let outcome = bench.run_with("condor_submit", &["--spool", "-a", &line], &mut agent.as_bytes());
+        let path = bench.path(name);
+        let wanted =
+            format!("\nERROR: Can't copy input file {}: {why}\nERROR: Failed to spool job files.\n", path.display());
+        assert_eq!((outcome.code, text(&outcome.out), text(&outcome.err)), (1, String::new(), wanted));
     }
-    assert_eq!(jobs(&bench).len(), 1);
+    assert!(jobs(&bench).is_empty());
+    assert!(!bench.master().state().requests.iter().any(|request| matches!(request, Request::Submit(_))));
+}
+
+#[test]
+fn outputs_are_asked_for_by_constraint() {
+    let bench = bench();
+    submit(&bench, &["-spool"], &filled(&bench, "executable = EXE\nqueue 2\n"));
+    assert_eq!(bench.answer("condor_transfer_data", &["1"]), "Fetching data files...\n");
+    assert_eq!(bench.answer("condor_transfer_data", &["1.0", "1.1", "-name", "submit"]), "Fetching data files...\n");
+    match bench.master().state().requests.last() {
+        Some(Request::TransferData(wanted)) => {
+            assert_eq!(wanted.constraint, "(ClusterId == 1 && ProcId == 0) || (ClusterId == 1 && ProcId == 1)")
+        }
+        other => panic!("{other:?}"),
+    }
+    let failed = |words: &[&str], why: &str| {
+        let outcome = bench.run("condor_transfer_data", words);
+        let wanted = (1, "Fetching data files...\n".into(), format!("\n{why}\nERROR: Failed to spool job files.\n"));
+        assert_eq!((outcome.code, text(&outcome.out), text(&outcome.err)), wanted);
+    };
+    failed(&["9"], "No job matches (ClusterId == 9)");
+    failed(&["-constraint", "("], "the constraint cannot be parsed");
+    bench.master().state().undeliverable = vec![((1, 1), "/no/such: No such file or directory".into())];
+    failed(&["-all"], "Job 1.1: /no/such: No such file or directory");
+    let outcome = Bench::without_master().run("condor_transfer_data", &["1"]);
+    assert_eq!((outcome.code, outcome.out.is_empty(), outcome.err.is_empty()), (1, true, false));
 }
 
 #[test]

@@ -153,14 +153,8 @@ impl Classes {
             return Classified { class: ClassId::default(), reads: Vec::new() };
         }
         let analysis = self.analyse(requirements, rank);
-        let mut class = Class {
-            clauses: Vec::new(),
-            rank: None,
-            my: ClassAd::new(),
-            volatile: false,
-            timed: false,
-            queues: 0,
-        };
+        let mut class =
+            Class { clauses: Vec::new(), rank: None, my: ClassAd::new(), volatile: false, timed: false, queues: 0 };
         let (mut key, mut all_reads) = (String::new(), Vec::new());
         let settled = |clause: &Clause| {
             OF_THE_SHAPE.contains(&clause.text.trim_matches(['(', ')']))
@@ -230,7 +224,12 @@ impl Classes {
         }
         let parse = |text: &str| classad::parse_expr(text).ok();
         let analysis = Arc::new(Analysis {
-            clauses: parse(requirements).map(|expr| expr.conjuncts()).unwrap_or_default().into_iter().map(Clause::new).collect(),
+            clauses: parse(requirements)
+                .map(|expr| expr.conjuncts())
+                .unwrap_or_default()
+                .into_iter()
+                .map(Clause::new)
+                .collect(),
             // A number is the same for every machine.
             rank: parse(rank).filter(|expr| expr.literal().is_none()).map(Clause::new),
         });

@@ -18,6 +18,8 @@ pub struct SiteFacts {
     pub domain: String,
     /// `GridJobStatus` of an idle job (decision D64).
     pub grid_idle: String,
+    /// The folder with the folders of spooled jobs.
+    pub spool: String,
 }
 
 /// Attributes whose name begins so are ours alone and never shown.
@@ -85,6 +87,7 @@ const DERIVED: &[(&str, &str, Make)] = &[
     ("holdreason", "HoldReason", |v| v.job.story().hold.as_ref().map(|h| (*h.reason).into())),
     ("holdreasoncode", "HoldReasonCode", |v| v.job.story().hold.as_ref().and_then(|h| int(h.code))),
     ("holdreasonsubcode", "HoldReasonSubCode", |v| v.job.story().hold.as_ref().and_then(|h| int(h.subcode))),
+    ("iwd", "Iwd", |v| v.spool_folder().map(Value::from)),
     ("jobcurrentstartdate", "JobCurrentStartDate", |v| v.job.story().start_s.and_then(|s| v.wall(s))),
     ("jobcurrentstartexecutingdate", "JobCurrentStartExecutingDate", |v| v.job.story().start_s.and_then(|s| v.wall(s))),
     ("jobruncount", "JobRunCount", |v| counted(v.job.story().starts)),
@@ -130,6 +133,13 @@ const DERIVED: &[(&str, &str, Make)] = &[
         let running = v.job.status() == Status::Running;
         v.job.story().start_s.filter(|_| running).and_then(|s| v.wall(s))
     }),
+    // The files came with the submission.
+    ("stageinfinish", "StageInFinish", |v| v.wall(v.job.qdate_s.into()).filter(|_| v.is_spooled())),
+    ("stageinstart", "StageInStart", |v| v.wall(v.job.qdate_s.into()).filter(|_| v.is_spooled())),
+    ("submit_iwd", "SUBMIT_Iwd", |v| {
+        let at = v.table.position(v.job, "iwd").filter(|_| v.is_spooled())?;
+        classad::parse_expr(&v.submitted(at)).ok()?.literal().cloned()
+    }),
     ("totalsubmitprocs", "TotalSubmitProcs", |v| int(v.table.cluster(v.job.id.cluster)?.procs)),
     ("transferringoutput", "TransferringOutput", |v| v.job.story().transferring_output.then_some(Value::Bool(true))),
     ("user", "User", |v| text(format!("{}@{}", v.table.owner_of(v.job.owner).name, v.site.domain))),
@@ -167,6 +177,21 @@ impl<'a> JobView<'a> {
                 .is_some_and(|at| self.table.text_at(self.job, at).fill_in(0, 0).eq_ignore_ascii_case("true"))
     }
 
+    /// Its inputs came with the submission, its outputs wait to be fetched.
+    pub fn is_spooled(&self) -> bool {
+        self.table.position(self.job, "_awqspool").is_some()
+    }
+
+    /// The folder of a spooled job.
+    pub fn spool_folder(&self) -> Option<String> {
+        self.is_spooled().then(|| format!("{}/{}", self.site.spool, self.job.id))
+    }
+
+    /// The submitted text of an attribute, by its place in the template.
+    fn submitted(&self, at: usize) -> String {
+        self.table.text_at(self.job, at).fill_in(self.job.id.cluster, self.job.id.proc_)
+    }
+
     fn edited(&self, folded: &str) -> Option<&'a Option<String>> {
         let edits = &self.job.story().edits;
         edits.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(_, text)| text)
@@ -185,8 +210,7 @@ impl<'a> JobView<'a> {
         if let Some(value) = self.derived(folded) {
             return Some(Expr::from(value).to_string());
         }
-        let at = self.table.position(self.job, folded)?;
-        Some(self.table.text_at(self.job, at).fill_in(self.job.id.cluster, self.job.id.proc_))
+        self.table.position(self.job, folded).map(|at| self.submitted(at))
     }
 
     /// The value of an attribute, evaluated against the ad alone.
@@ -231,8 +255,7 @@ impl<'a> JobView<'a> {
             let name = self.table.name_at(self.job, at);
             let folded = name.to_ascii_lowercase();
             if !hidden(&folded) && self.edited(&folded).is_none() && self.derived(&folded).is_none() {
-                let id = self.job.id;
-                each(name, self.table.text_at(self.job, at).fill_in(id.cluster, id.proc_));
+                each(name, self.submitted(at));
             }
         }
         let edits = &self.job.story().edits;
@@ -282,8 +305,7 @@ impl Scope for JobView<'_> {
         if let Some(expr) = self.table.shared_expr(self.job, at) {
             return Some(Cow::Borrowed(expr));
         }
-        let text = self.table.text_at(self.job, at).fill_in(self.job.id.cluster, self.job.id.proc_);
-        classad::parse_expr(&text).ok().map(Cow::Owned)
+        classad::parse_expr(&self.submitted(at)).ok().map(Cow::Owned)
     }
 }
 

@@ -61,12 +61,12 @@ impl Master {
         }
     }
 
-    fn may_change(&self, caller: &Caller, slot: Slot) -> bool {
+    pub(super) fn may_change(&self, caller: &Caller, slot: Slot) -> bool {
         caller.superuser || self.table.owner_of(self.table.get(slot).owner).uid == caller.uid
     }
 
     /// Jobs for which a constraint is true. One that only names clusters looks at those alone.
-    fn matching(&self, now: Timestamp, text: &str, constraint: &Expr) -> Vec<Slot> {
+    pub(super) fn matching(&self, now: Timestamp, text: &str, constraint: &Expr) -> Vec<Slot> {
         match clusters_named(text) {
             Some(clusters) => {
                 clusters.into_iter().flat_map(|c| self.table.of_cluster(c)).map(|(_, slot)| slot).collect()

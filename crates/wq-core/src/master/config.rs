@@ -20,6 +20,8 @@ pub struct Config {
     pub project: String,
     /// `--job-wrapper`: sent with each job and put in front of its command.
     pub job_wrapper: Option<BlobIn>,
+    /// Folder with the folders of spooled jobs, absolute.
+    pub spool: String,
     /// Number of the first record to be written.
     pub next_record: RecordNo,
     /// Wall clock minus service clock, in seconds.
@@ -64,6 +66,7 @@ impl Default for Config {
             condor_platform: "$CondorPlatform: X86_64-Debian_12 $".into(),
             project: "alien_jobs".into(),
             job_wrapper: None,
+            spool: "/var/lib/alien-workqueue/spool/jobs".into(),
             next_record: RecordNo(1),
             wall_offset_s: 0,
             grid_idle: "IDLE".into(),

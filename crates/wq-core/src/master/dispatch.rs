@@ -123,10 +123,12 @@ impl Master {
             Err(trouble) => return self.hold(now, slot, &trouble, None),
         };
         let names = SandboxNames::for_job(&files);
-        let plan = Box::new(Plan {
-            repeats: self.table.cluster(view.job.id.cluster).is_some_and(|c| c.procs > 1),
-            ..files.plan(&names)
-        });
+        let plan = match files.plan(&names, self.spools.get(&view.job.id.cluster)) {
+            Ok(plan) => plan,
+            Err(trouble) => return self.hold(now, slot, &trouble, None),
+        };
+        let repeats = self.table.cluster(view.job.id.cluster).is_some_and(|c| c.procs > 1);
+        let plan = Box::new(Plan { repeats, ..plan });
         let id = AttemptId(self.next_attempt);
         self.next_attempt += 1;
         self.table.dequeue(slot);
@@ -376,7 +378,7 @@ pub(super) fn outputs(id: AttemptId, files: &JobFiles, names: &SandboxNames) -> 
         add(sandbox, target, OutputKind::Declared, false);
     }
     if files.everything {
-        add(&names.collected, &files.iwd, OutputKind::Everything, false);
+        add(&names.collected, files.outputs_to(), OutputKind::Everything, false);
     }
     outputs
 }

@@ -1,6 +1,6 @@
 //! What becomes of a job: each change once, used alike by what happens now and by recovery from the journal.
 
-use journal::{Ended, Exit, Held, Lost, LostReason, Record, Removed, Started};
+use journal::{Edited, Ended, Exit, Held, Lost, LostReason, Record, Removed, Started};
 
 use super::Master;
 use super::events::VACATED;
@@ -96,6 +96,12 @@ impl Master {
         self.table.set_status(slot, Status::Idle, ended.at_s);
     }
 
+    pub(super) fn apply_edited(&mut self, slot: Slot, edited: &Edited) {
+        let edits = &mut self.table.get_mut(slot).story_mut().edits;
+        edits.retain(|(name, _)| !edited.attributes.iter().any(|(new, _)| new.eq_ignore_ascii_case(name)));
+        edits.extend(edited.attributes.iter().cloned());
+    }
+
     /// The job is gone for good.
     pub(super) fn forget(&mut self, slot: Slot) {
         self.take_out(slot).into_iter().for_each(|blob| self.release_blob(blob));
@@ -104,12 +110,22 @@ impl Master {
     /// The job is gone; its share of these blobs is still to be given back.
     pub(super) fn take_out(&mut self, slot: Slot) -> Vec<BlobId> {
         let view = self.view(slot, Timestamp(0));
-        let blobs = ["_awqexecutable", "_awqproxy", "_awqtoken"]
+        let (cluster, folder) = (view.job.id.cluster, view.spool_folder());
+        let mut blobs: Vec<BlobId> = ["_awqexecutable", "_awqproxy", "_awqtoken"]
             .iter()
             .filter_map(|name| crate::run::BlobUse::from_text(&view.string(name)?))
             .map(|blob| blob.id)
             .collect();
         self.table.remove(slot);
+        if let Some(folder) = folder {
+            if self.recovery.is_none() {
+                self.effect(Effect::DropSpool { folder });
+            }
+            if self.table.cluster(cluster).is_none() {
+                // Copies are counted once for all jobs of their cluster.
+                blobs.extend(self.spools.remove(&cluster).iter().flat_map(|spool| spool.blobs()));
+            }
+        }
         blobs
     }
 
@@ -226,6 +242,11 @@ impl Master {
         if !std::mem::replace(&mut self.table.get_mut(slot).story_mut().told_removed, true) {
             self.log_aborted(now, no, slot);
         }
+        self.leave_unless_wanted(now, slot);
+    }
+
+    /// A job that is over leaves if its owner has seen enough of it.
+    pub(super) fn leave_unless_wanted(&mut self, now: Timestamp, slot: Slot) {
         if !self.stays(now, slot) {
             self.leave_for_good(now, slot);
         }

@@ -4,7 +4,7 @@
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
 //! * `marks` which outputs are on disk
 //! * `exits` what follows from the end of a program
-//! * `submit`, `act`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
+//! * `submit`, `act`, `transfer_data`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `recover` after a restart
 //!
 //! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
@@ -28,6 +28,7 @@ mod results;
 mod schedd;
 mod submit;
 mod timers;
+mod transfer_data;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -43,7 +44,7 @@ use crate::ids::{AttemptId, BlobId, ClientId, RecordNo, Timestamp};
 use crate::io::{Ask, Caller, Effect, Input};
 use crate::jobs::view::{JobView, SiteFacts};
 use crate::jobs::{JobTable, Slot};
-use crate::run::Attempt;
+use crate::run::{Attempt, Spool};
 use crate::workers::{Health, Peers};
 
 /// Room for effects that is kept between inputs.
@@ -66,6 +67,8 @@ pub struct Master {
     /// Ends on their way to the disk.
     ended: BTreeMap<AttemptId, journal::Ended>,
     blobs: BTreeMap<BlobId, u32>,
+    /// Copied inputs of the clusters that have them.
+    spools: BTreeMap<u32, Spool>,
     next_cluster: u32,
     /// Numbers handed out by `ReserveCluster` and not used yet.
     reserved: BTreeSet<u32>,
@@ -99,8 +102,12 @@ pub struct Master {
 impl Master {
     /// A master that has nothing yet. [`Master::recover`] may follow, then [`Master::start`].
     pub fn new(config: Config) -> Master {
-        let site =
-            SiteFacts { host: config.host.clone(), domain: config.domain.clone(), grid_idle: config.grid_idle.clone() };
+        let site = SiteFacts {
+            host: config.host.clone(),
+            domain: config.domain.clone(),
+            grid_idle: config.grid_idle.clone(),
+            spool: config.spool.clone(),
+        };
         Master {
             site,
             wall_offset_s: config.wall_offset_s,
@@ -111,7 +118,9 @@ impl Master {
             sending: BTreeMap::new(),
             results: BTreeMap::new(),
             ended: BTreeMap::new(),
-            blobs: BTreeMap::new(),
+            // The wrapper is nobody's, so no job that happens to have the same bytes takes it along.
+            blobs: config.job_wrapper.iter().map(|wrapper| (wrapper.id, 1)).collect(),
+            spools: BTreeMap::new(),
             next_cluster: 1,
             reserved: BTreeSet::new(),
             next_record: config.next_record,
@@ -157,6 +166,7 @@ impl Master {
             Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
             Input::OutputsSynced { upto, done } => self.outputs_synced(now, upto, done),
             Input::OutputsChecked { lost } => self.outputs_checked(now, lost),
+            Input::DataTransferred { client, jobs, outcomes } => self.data_transferred(now, client, jobs, outcomes),
             Input::Logged { token, warnings } => self.was_logged(token, warnings),
             Input::Stop => self.stop(now),
             Input::Drain { on } => self.draining = on,
@@ -209,6 +219,7 @@ impl Master {
             Ask::Take { file, request, rows, blobs } => self.take(now, client, &caller, file, request, rows, blobs),
             Ask::Other(Request::Query(query)) => self.query(now, client, caller, query),
             Ask::Other(Request::Act(act)) => self.act(now, client, &caller, act),
+            Ask::Other(Request::TransferData(wanted)) => self.transfer_data(now, client, &caller, &wanted),
             Ask::Other(Request::Schedd(query)) => self.schedd(now, client, &query),
             Ask::Other(Request::Ping) => self.answer(client, Reply::Pong),
             Ask::Other(Request::ReserveCluster) => self.reserve_cluster(client),
@@ -281,6 +292,7 @@ impl Master {
             let job = self.table.get(self.attempts[id].slot);
             assert_eq!(job.status(), crate::jobs::Status::Idle, "{} is being sent", job.id);
         }
+        assert!(self.spools.keys().all(|cluster| self.table.cluster(*cluster).is_some()), "copies without a job");
         for peer in self.peers.iter() {
             for attempt in peer.tasks.values() {
                 assert!(self.attempts.contains_key(attempt), "task of {:?} without attempt", peer.link);

@@ -76,8 +76,8 @@ impl Master {
             parcel.put(Item::of_blob(token, &names.token, 0o600));
         }
         for file in &prepared.files {
-            let source = Source::File { path: file.path.clone(), size: file.size, content: file.content };
-            let (size, sandbox, mode, content) = (file.size, &*file.sandbox, file.mode, file.content);
+            let (source, size, content) = (file.source.clone(), file.size, file.content);
+            let (sandbox, mode) = (&*file.sandbox, file.mode);
             parcel.share(peer, &names.kept, Item { source, size, sandbox, mode, content });
         }
         let outfiles: Vec<Outfile> = attempt

@@ -152,8 +152,8 @@ impl Master {
             Status::Removed | Status::Completed => {
                 // A removal that its log has not heard of is on its way to the disk.
                 let told = status == Status::Completed || self.table.get(slot).story().told_removed;
-                if told && !self.stays(now, slot) {
-                    self.leave_for_good(now, slot);
+                if told {
+                    self.leave_unless_wanted(now, slot);
                 }
             }
             _ if is_true(self, REMOVE) => {

@@ -21,6 +21,8 @@ pub(super) enum Then {
     Released(JobId),
     /// An attempt has ended for good.
     Ended(AttemptId),
+    /// The outputs of a spooled job were fetched: it may leave.
+    Fetched(JobId),
     /// A client gets its answer once the event logs are written.
     AnswerLogged(ClientId, Reply),
     /// A file of the spool folder may be unlinked.
@@ -91,6 +93,11 @@ impl Master {
                 }
             }
             Then::Ended(attempt) => self.finish(now, no, attempt),
+            Then::Fetched(job) => {
+                if let Some(slot) = self.completed_job(job) {
+                    self.leave_unless_wanted(now, slot);
+                }
+            }
             Then::AnswerLogged(client, reply) => {
                 let token = self.log_mark(Logged::Answer(client, reply));
                 self.effect(Effect::LogMark { token });

@@ -1,9 +1,12 @@
 //! After a restart: the journal's records make the queue again; then its end: stopping.
 
+use std::collections::BTreeSet;
+
 use journal::{How, Lost, LostReason, OutputsUpto, Record};
 
 use super::marks::Doubt;
 use super::promises::Then;
+use super::transfer_data::FETCHED;
 use super::{Master, doors};
 use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
 use crate::io::{Effect, LogEntry};
@@ -39,7 +42,11 @@ impl Master {
             }
             Record::Edited(edited) => {
                 if let Some(slot) = self.table.find(edited.job) {
-                    self.table.get_mut(slot).story_mut().edits.extend(edited.attributes.iter().cloned());
+                    self.apply_edited(slot, edited);
+                    if edited.attributes.iter().any(|(name, _)| name == FETCHED) {
+                        // Its outputs were on disk in their places before this was written.
+                        self.doubts().retain(|doubt| doubt.job != edited.job);
+                    }
                 }
             }
             Record::Held(held) => {
@@ -93,15 +100,7 @@ impl Master {
                     }
                 }
             }
-            Record::LeftQueue(left) if left.how == How::Completed => {
-                // Its end has seen to it, unless it stayed for a while; one in doubt is needed still.
-                let left = left.job;
-                if !self.doubts().iter().any(|doubt| doubt.job == left)
-                    && let Some(slot) = self.completed_job(left)
-                {
-                    self.forget(slot);
-                }
-            }
+            Record::LeftQueue(left) if left.how == How::Completed => self.left_completed(left.job),
             Record::LeftQueue(left) => {
                 if let Some(slot) = self.table.find(left.job) {
                     self.log_aborted(at(left.at_s), no, slot);
@@ -150,8 +149,21 @@ impl Master {
 
     /// A job that had completed is gone unless its owner wants to see it.
     fn leave_recovered(&mut self, slot: Slot) {
-        let ended_s = self.table.get(slot).story().ending.map_or(0, |ending| ending.at_s);
-        if !self.stays(at(ended_s), slot) {
+        if !self.stays(self.end_of(slot), slot) {
+            self.forget(slot);
+        }
+    }
+
+    fn end_of(&self, slot: Slot) -> Timestamp {
+        at(self.table.get(slot).story().ending.map_or(0, |ending| ending.at_s))
+    }
+
+    /// A completed job left. One that did so at its end is gone with it, as soon as its outputs are not in doubt; one
+    /// that had stayed goes now.
+    fn left_completed(&mut self, job: JobId) {
+        let Some(slot) = self.completed_job(job) else { return };
+        if self.view(slot, Timestamp(0)).is_spooled() || self.stays(self.end_of(slot), slot) {
+            self.doubts().retain(|doubt| doubt.job != job);
             self.forget(slot);
         }
     }
@@ -176,6 +188,16 @@ impl Master {
         self.blobs.keys().copied().collect()
     }
 
+    /// Whether this is a job with a folder in the spool.
+    pub fn is_spooled(&self, job: JobId) -> bool {
+        self.spools.contains_key(&job.cluster) && self.table.find(job).is_some()
+    }
+
+    /// Whether something names a blob.
+    pub fn names_blob(&self, id: BlobId) -> bool {
+        self.blobs.contains_key(&id)
+    }
+
     /// The journal is read: what ran is run again, removed jobs leave, missing events are written.
     pub fn start(&mut self, now: Timestamp) {
         if self.recovery.is_some() {
@@ -186,6 +208,7 @@ impl Master {
             self.effect(Effect::UserLog(Box::new(entry)));
             self.events_written(now, no);
         }
+        let in_doubt: BTreeSet<JobId> = recovery.doubts.iter().map(|doubt| doubt.job).collect();
         let all: Vec<(JobId, Slot)> = self.table.from(JobId::new(0, 0)).collect();
         for (job, slot) in all {
             match self.table.get(slot).status() {
@@ -209,6 +232,8 @@ impl Master {
                     let no = RecordNo(self.next_record.0 - 1);
                     self.leave_removed(now, no, job);
                 }
+                // Its outputs may have been fetched just before the end.
+                Status::Completed if !in_doubt.contains(&job) => self.leave_unless_wanted(now, slot),
                 Status::Held | Status::Completed => {}
             }
         }

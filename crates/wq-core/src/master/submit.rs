@@ -12,7 +12,8 @@ use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::{BlobIn, Caller};
 use crate::jobs::template::SortedAd;
 use crate::jobs::{Facts, NewCluster, Status};
-use crate::run::BlobUse;
+use crate::run::words::is_plain_relative;
+use crate::run::{BlobUse, SPOOL_ATTRIBUTE, Spool, SpooledFile};
 use crate::workers::Shape;
 
 /// Attributes whose value decides shape, order or first state of a job, lower case.
@@ -80,6 +81,9 @@ impl Master {
             let mut ad = cluster.ad;
             ad.push(("_AwqUmask".to_owned(), request.umask.to_string()));
             ad.extend(file.map(doors::attribute));
+            if let Some(files) = cluster.spool {
+                ad.push((SPOOL_ATTRIBUTE.to_owned(), spool(files, &blobs).to_text()));
+            }
             clusters.push(SubmittedCluster {
                 cluster: number,
                 procs: cluster.procs,
@@ -162,6 +166,14 @@ impl Master {
                     return malformed("names a file that did not come along");
                 }
             }
+            for file in cluster.spool.iter().flatten() {
+                if file.blob.is_some_and(|index| usize::from(index) >= blobs.len()) {
+                    return malformed("names a file that did not come along");
+                }
+                if !(file.inside.is_empty() || is_plain_relative(&file.inside)) {
+                    return malformed(&format!("has a copied file with the odd name {}", file.inside.escape_debug()));
+                }
+            }
             for (name, _) in &cluster.ad {
                 if name.to_ascii_lowercase().starts_with(crate::jobs::view::HIDDEN_PREFIX)
                     && !OWN_HIDDEN.contains(&name.as_str())
@@ -238,6 +250,14 @@ impl Master {
                 ad.insert(name, &used.to_text());
                 *self.blobs.entry(used.id).or_default() += cluster.procs;
             }
+            if let Some(text) = ad.get("_awqspool") {
+                let spool = Spool::from_text(text).expect("this text was written by the master");
+                for id in spool.blobs() {
+                    *self.blobs.entry(id).or_default() += 1;
+                }
+                self.spools.insert(cluster.cluster, spool);
+                ad.insert(SPOOL_ATTRIBUTE, "true");
+            }
             let held_before = self.table.totals(Some(owner)).held;
             let varying: Vec<String> = cluster.varying.iter().map(|name| name.to_ascii_lowercase()).collect();
             let env = classad::Env { now_s: Some(submitted.wall_s), ..classad::Env::default() };
@@ -295,6 +315,20 @@ fn rows_fit(mut rows: &[u8], columns: usize, procs: u32) -> bool {
         }
     }
     rows.is_empty()
+}
+
+/// Copies with the blobs that they name; the indices were checked.
+fn spool(files: Vec<control_proto::SpooledFile>, blobs: &[BlobIn]) -> Spool {
+    let used = |index: u16| {
+        let blob = &blobs[usize::from(index)];
+        BlobUse { id: blob.id, size: blob.size, mode: blob.mode }
+    };
+    let copy = |file: control_proto::SpooledFile| SpooledFile {
+        input: file.input,
+        inside: file.inside,
+        blob: file.blob.map(used),
+    };
+    Spool::new(files.into_iter().map(copy).collect())
 }
 
 fn journal_blob(blob: &BlobIn) -> Blob {

@@ -253,6 +253,7 @@ mod tests {
         let blob = BlobUse { id: BlobId([1; 32]), size: 17, mode: 0o755 };
         JobFiles {
             iwd: "/home/u".into(),
+            spool: None,
             cmd: "/home/u/agent.startup".into(),
             executable: Some(blob),
             proxy: None,

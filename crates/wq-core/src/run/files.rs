@@ -1,11 +1,13 @@
 //! Which files a job takes along and which it brings back, read from its ad (decisions D19, D23, D26-D28, D35).
 
 use classad::{ClassAd, Scope, Value};
+use control_proto::job_files::{absolute, input_path, local_input, split_list};
 
 use super::command::SandboxNames;
-use super::words::{absolute, base_name, split_env_v1, split_list, split_remaps, split_v1, split_v2};
+use super::spool::Spool;
+use super::words::{base_name, split_env_v1, split_remaps, split_v1, split_v2};
 use crate::ids::BlobId;
-use crate::io::{Plan, PlannedInput, Trouble};
+use crate::io::{Plan, PlannedCopy, PlannedInput, Trouble};
 use crate::jobs::view::JobView;
 
 /// Attribute of jobs that came through the spool folder, lower case; `master::doors` makes it.
@@ -39,7 +41,12 @@ pub struct BlobUse {
 impl BlobUse {
     /// As it stands, in quotes, in the hidden attributes `_AwqExecutable`, `_AwqProxy` and `_AwqToken`.
     pub fn to_text(self) -> String {
-        format!("\"{} {} {:o}\"", self.id, self.size, self.mode)
+        format!("\"{}\"", self.words())
+    }
+
+    /// Hash, bytes and permission bits.
+    pub(super) fn words(self) -> String {
+        format!("{} {} {:o}", self.id, self.size, self.mode)
     }
 
     /// Reads what [`BlobUse::to_text`] wrote, without its quotes.
@@ -73,8 +80,10 @@ pub enum Stream {
 /// Everything about the files of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobFiles {
-    /// Initial directory.
+    /// Initial directory, as the submitter knows it.
     pub iwd: String,
+    /// The folder of a spooled job, where its outputs wait to be fetched.
+    pub spool: Option<String>,
     /// `Cmd`.
     pub cmd: String,
     /// The executable that travels; `None`: `cmd` is run as written.
@@ -121,7 +130,8 @@ impl JobFiles {
     /// Reads the ad; `machine` is what `$$(…)` may name. Fails with the hold that the job deserves.
     pub fn read(view: &JobView<'_>, machine: &ClassAd) -> Result<JobFiles, Trouble> {
         let expand = |text: String| expand_machine(&text, machine, view);
-        let iwd = view.string("iwd").unwrap_or_else(|| "/".to_owned());
+        let spool = view.spool_folder();
+        let iwd = submit_iwd(view);
         let flag = |name: &str| match view.value(name) {
             Value::Bool(b) => Some(b),
             _ => None,
@@ -133,21 +143,26 @@ impl JobFiles {
         };
         let blob = |name: &str| view.string(name).and_then(|text| BlobUse::from_text(&text));
         let cmd = view.string("cmd").unwrap_or_default();
-        let remaps: Vec<(String, String)> = split_remaps(&view.string("transferoutputremaps").unwrap_or_default())
-            .into_iter()
-            .map(|(name, path)| (name, absolute(&iwd, &path)))
-            .collect();
-        let stream = |name: &str, transfer: &str| match view.string(name) {
-            Some(path) if !path.is_empty() && path != "/dev/null" && flag(transfer) != Some(false) => {
-                Stream::File(absolute(&iwd, &path))
-            }
-            _ => Stream::Null,
+        // In the spool outputs stand side by side under their own names; what they become is decided when they are
+        // fetched.
+        let remaps = if spool.is_some() { Vec::new() } else { output_remaps(view, &iwd) };
+        let outputs_to = spool.as_deref().unwrap_or(&iwd);
+        let named = |name: &str, transfer: &str| {
+            let given = |path: &String| !path.is_empty() && path != "/dev/null" && flag(transfer) != Some(false);
+            view.string(name).filter(given)
+        };
+        let stream = |name: &str, transfer: &str| match named(name, transfer) {
+            Some(path) if spool.is_some() => Stream::File(absolute(outputs_to, base_name(&path))),
+            Some(path) => Stream::File(absolute(outputs_to, &path)),
+            None => Stream::Null,
         };
         let declared = view.string("transferoutput");
         let everything = mode == TransferMode::Yes && declared.is_none();
         let outputs = match (&declared, mode) {
             (_, TransferMode::No) | (None, _) => Vec::new(),
-            (Some(list), _) => split_list(list).into_iter().map(|name| declared_output(&iwd, &remaps, name)).collect(),
+            (Some(list), _) => {
+                split_list(list).into_iter().map(|name| declared_output(outputs_to, &remaps, name)).collect()
+            }
         };
         let keep_paths = flag("preserverelativepaths") == Some(true);
         let inputs = if mode == TransferMode::No {
@@ -167,10 +182,7 @@ impl JobFiles {
                 .into_iter()
                 .map(|(name, value)| Ok((name, expand(value)?)))
                 .collect::<Result<_, Trouble>>()?,
-            stdin: match stream("in", "transferin") {
-                Stream::File(path) => Some(path),
-                Stream::Null => None,
-            },
+            stdin: named("in", "transferin").map(|path| absolute(&iwd, &path)),
             stream_stdout: flag("streamout") == Some(true),
             stream_stderr: flag("streamerr") == Some(true),
             stdout: stream("out", "transferout"),
@@ -179,6 +191,7 @@ impl JobFiles {
             output_mode: 0o666 & !(umask as u32),
             max_input_mb: megabytes("maxtransferinputmb"),
             max_output_mb: megabytes("maxtransferoutputmb"),
+            spool,
             iwd,
             cmd,
             mode,
@@ -189,11 +202,27 @@ impl JobFiles {
         })
     }
 
-    /// What the shell checks and looks up before the job is sent.
-    pub fn plan(&self, names: &SandboxNames) -> Plan {
+    /// Where outputs go that have no path of their own.
+    pub fn outputs_to(&self) -> &str {
+        self.spool.as_deref().unwrap_or(&self.iwd)
+    }
+
+    /// What the shell checks and looks up before the job is sent; `copies` are those of its cluster. Fails with the
+    /// hold that the job deserves.
+    pub fn plan(&self, names: &SandboxNames, copies: Option<&Spool>) -> Result<Plan, Trouble> {
         let mut inputs = self.inputs.clone();
         if let Some(path) = &self.stdin {
             inputs.push(PlannedInput { path: path.clone(), sandbox: names.stdin.clone(), contents_only: false });
+        }
+        if let (Some(folder), Some(copies)) = (&self.spool, copies) {
+            let copies = inputs.iter().map(|input| copied(copies, input)).collect::<Result<Vec<_>, _>>()?;
+            return Ok(Plan {
+                copies: copies.concat(),
+                iwd: folder.clone(),
+                make_iwd: true,
+                max_input_mb: self.max_input_mb,
+                ..Plan::default()
+            });
         }
         let streams = [&self.stdout, &self.stderr];
         let outputs = streams
@@ -203,7 +232,7 @@ impl JobFiles {
                 Stream::Null => None,
             })
             .collect();
-        Plan { inputs, outputs, iwd: self.iwd.clone(), max_input_mb: self.max_input_mb, repeats: false }
+        Ok(Plan { inputs, outputs, iwd: self.iwd.clone(), max_input_mb: self.max_input_mb, ..Plan::default() })
     }
 
     /// Names that the job's own files have in the sandbox's top.
@@ -212,6 +241,43 @@ impl JobFiles {
         let inputs = self.inputs.iter().map(move |i| &i.sandbox[..first(&i.sandbox)]);
         inputs.chain(self.outputs.iter().map(move |(name, _)| &name[..first(name)]))
     }
+}
+
+/// The initial directory as the submitter knows it; a spooled job's own is its folder in the spool.
+fn submit_iwd(view: &JobView<'_>) -> String {
+    let name = if view.is_spooled() { "submit_iwd" } else { "iwd" };
+    view.string(name).unwrap_or_else(|| "/".to_owned())
+}
+
+fn output_remaps(view: &JobView<'_>, iwd: &str) -> Vec<(String, String)> {
+    let remaps = split_remaps(&view.string("transferoutputremaps").unwrap_or_default());
+    remaps.into_iter().map(|(name, path)| (name, absolute(iwd, &path))).collect()
+}
+
+/// Where the outputs of a spooled job belong: the folder for all that have no other place, and names in the spool with
+/// the absolute path of each that has.
+pub fn fetch_remaps(view: &JobView<'_>) -> (String, Vec<(String, String)>) {
+    let iwd = submit_iwd(view);
+    let remaps = output_remaps(view, &iwd);
+    let mut places: Vec<(String, String)> =
+        remaps.into_iter().map(|(name, path)| (base_name(&name).to_owned(), path)).collect();
+    // Streams with a path get a plain name and a remap at submission, unless they are to grow while the job runs.
+    for path in ["out", "err"].into_iter().filter_map(|name| view.string(name)) {
+        let name = base_name(&path);
+        if !name.is_empty() && !places.iter().any(|(known, _)| known == name) {
+            places.push((name.to_owned(), absolute(&iwd, &path)));
+        }
+    }
+    (iwd, places)
+}
+
+fn copied(copies: &Spool, input: &PlannedInput) -> Result<Vec<PlannedCopy>, Trouble> {
+    let found: Vec<PlannedCopy> = copies.find(input).collect();
+    if found.is_empty() {
+        let reason = format!("Transfer input files failure: {} was not copied at submission", input.path);
+        return Err(Trouble { code: 13, subcode: 2, reason });
+    }
+    Ok(found)
 }
 
 fn declared_output(iwd: &str, remaps: &[(String, String)], name: String) -> (String, String) {
@@ -225,13 +291,13 @@ fn declared_output(iwd: &str, remaps: &[(String, String)], name: String) -> (Str
 }
 
 fn planned_input(iwd: &str, path: &str, keep_paths: bool) -> Result<PlannedInput, Trouble> {
-    let local = path.strip_prefix("file://").unwrap_or(path);
-    if let Some((scheme, _)) = local.split_once("://") {
-        let reason = format!("Transfer input files failure: no plugin for URLs of type {scheme} ({path})");
-        return Err(Trouble { code: 13, subcode: 0, reason });
-    }
+    let local = local_input(path).map_err(|scheme| Trouble {
+        code: 13,
+        subcode: 0,
+        reason: format!("Transfer input files failure: no plugin for URLs of type {scheme} ({path})"),
+    })?;
     let contents_only = local.ends_with('/');
-    let full = absolute(iwd, local.trim_end_matches('/'));
+    let full = input_path(iwd, local);
     let sandbox = match (contents_only, keep_paths && !local.starts_with('/')) {
         (true, false) => String::new(),
         (false, false) => base_name(local).to_owned(),

@@ -4,9 +4,11 @@ mod attempt;
 mod command;
 mod exit;
 mod files;
+mod spool;
 pub(crate) mod words;
 
 pub use attempt::{Attempt, Output, OutputKind, State, Verdict};
 pub use command::{COPY_FAILED, CommandLine, Copy, SandboxNames, StreamName};
 pub use exit::{exit_of, start_failure};
-pub use files::{BlobUse, JobFiles, KEPT_ABOVE, Stream, TransferMode};
+pub use files::{BlobUse, JobFiles, KEPT_ABOVE, Stream, TransferMode, fetch_remaps};
+pub use spool::{SPOOL_ATTRIBUTE, Spool, SpooledFile};

@@ -39,11 +39,6 @@ pub(crate) fn split_env_v1(raw: &str, delimiter: char) -> Vec<String> {
     raw.split(delimiter).map(str::trim_start).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
-/// A list of files: commas separate, blanks around are dropped, empty entries too.
-pub(crate) fn split_list(raw: &str) -> Vec<String> {
-    raw.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
-}
-
 /// `transfer_output_remaps`: `name=path;…`, with `\` before a literal `;`, `=` or `\`.
 pub(crate) fn split_remaps(raw: &str) -> Vec<(String, String)> {
     let mut remaps = Vec::new();
@@ -82,14 +77,6 @@ pub(crate) fn shell_quote(word: &str) -> String {
     out
 }
 
-/// `path` as seen from `folder`, when it is relative.
-pub(crate) fn absolute(folder: &str, path: &str) -> String {
-    if path.starts_with('/') {
-        return path.to_owned();
-    }
-    format!("{}/{}", folder.trim_end_matches('/'), path.trim_start_matches("./"))
-}
-
 /// The last component.
 pub(crate) fn base_name(path: &str) -> &str {
     let path = path.trim_end_matches('/');
@@ -119,8 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_remaps() {
-        assert_eq!(split_list("a, b,"), ["a", "b"]);
+    fn remaps_and_environment() {
         assert_eq!(
             split_remaps("a=b; c = d/e ;x\\;y=z"),
             [("a".to_owned(), "b".to_owned()), ("c".to_owned(), "d/e".to_owned()), ("x;y".to_owned(), "z".to_owned())]

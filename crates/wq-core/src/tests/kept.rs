@@ -4,7 +4,7 @@ use wq_proto::{FromWorker, Protocol, TaskStatus, ToWorker};
 
 use crate::bench::Bench;
 use crate::ids::JobId;
-use crate::io::{BodyOutcome, Effect, Input};
+use crate::io::{BodyOutcome, Effect, Input, Source};
 
 const FIRST: JobId = JobId::new(1, 0);
 
@@ -33,7 +33,8 @@ fn a_large_executable_is_sent_once_for_each_connection() {
 /// What is to be sent for an attempt, with one input of this size and content.
 fn with_input(size: u64, content: u8) -> crate::io::Prepared {
     let content = Some(crate::ids::BlobId([content; 32]));
-    let file = crate::io::PreparedFile { path: "/home/a/in".into(), sandbox: "in".into(), size, mode: 0o644, content };
+    let source = Source::File { path: "/home/a/in".into(), size, content };
+    let file = crate::io::PreparedFile { source, sandbox: "in".into(), size, mode: 0o644, content };
     crate::io::Prepared { files: vec![file], dirs: Vec::new() }
 }
 

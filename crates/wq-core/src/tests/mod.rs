@@ -11,3 +11,4 @@ mod marks;
 mod memory;
 mod reports;
 mod running;
+mod spooled;
