@@ -29,8 +29,10 @@ fn three_foremen_five_workers_and_a_job_with_and_without_wrapper() {
                  environment = ALIEN_TEST_VARIABLE=test;FILTERED_OUT=yabba\\n' | condor_submit",
             )
             .ok();
-        terminal.waits_for(SOON, "condor_q -af ClusterId", "");
+        terminal.waits_for(SOON, "condor_q -af ClusterId JobStatus HoldReason", "");
         assert_eq!(terminal.read("job.out"), expected, "{}", terminal.read("master.log"));
         terminal.types("kill -KILL $(cat pid)").ok();
+        // Its lock lives as long as it does.
+        terminal.waits_for(SOON, "kill -0 $(cat pid) 2> /dev/null || echo ended", "ended");
     }
 }

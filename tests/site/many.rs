@@ -25,7 +25,7 @@ fn twelve_foremen_and_48_workers_run_500_jobs_once_each_and_leave_nothing() {
         0o644,
     );
     terminal.types("condor_submit jobs.sub").ok();
-    terminal.waits_for(LONG, "condor_q -af ClusterId", "");
+    terminal.waits_for(LONG, "condor_q -af ClusterId JobStatus HoldReason", "");
     assert_eq!(terminal.types("grep -c '^005 ' log").ok().stdout.trim(), JOBS.to_string());
     assert_eq!(terminal.types("sort -n ran | uniq | wc -l").ok().stdout.trim(), JOBS.to_string());
     for number in [0, JOBS / 2, JOBS - 1] {

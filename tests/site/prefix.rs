@@ -75,5 +75,5 @@ pub(crate) fn operator_at(home: &str) -> Terminal {
 #[track_caller]
 pub(crate) fn start_master(terminal: &Terminal, command: &str) {
     terminal.leaves_running("master", command);
-    terminal.waits_for(Duration::from_secs(60), "condor_q -af ClusterId", "");
+    terminal.waits_for(Duration::from_secs(60), "condor_q -af ClusterId JobStatus HoldReason", "");
 }

@@ -42,13 +42,13 @@ fn in_a_screen(terminal: &Terminal, name: &str, block: &str) {
     let (before, last) = block.trim_end().rsplit_once('\n').expect("two lines at least");
     terminal.types(before).ok();
     terminal.leaves_running(name, &format!("echo $BASHPID > \"$HOME/{name}.pid\"; exec {last}"));
-    terminal.waits_for(SOON, "condor_q -af ClusterId", "");
+    terminal.waits_for(SOON, "condor_q -af ClusterId JobStatus HoldReason", "");
 }
 
 /// Submits as many jobs as there shall be, and waits for their outputs.
 fn jobs_run(terminal: &Terminal, name: &str, jobs: usize) {
     terminal.types(&format!("for i in $(seq {jobs}); do alien StartCE {name}.$i; done")).ok();
-    terminal.waits_for(SOON, "condor_q -af ClusterId", "");
+    terminal.waits_for(SOON, "condor_q -af ClusterId JobStatus HoldReason", "");
     let outputs = terminal.types(&format!("cat {name}.*.out")).ok().stdout;
     assert_eq!(outputs, "the agent runs for host:8084\n".repeat(jobs));
 }
@@ -96,7 +96,7 @@ fn a_site_with_foremen() {
     // An execute node with more processors than this one may have.
     terminal.types("export WQ_NUM_WORKERS=4").ok();
     terminal.types(&start_workers).ok();
-    terminal.waits_for(SOON, "condor_q -af ClusterId", "");
+    terminal.waits_for(SOON, "condor_q -af ClusterId JobStatus HoldReason", "");
     assert_eq!(terminal.read("ce.out"), "the agent runs for host:8084\n");
     jobs_run(&terminal, "more", 8);
     let (count, stop) = stop_workers.split_once("alien_wq_worker.sh drain\n").expect("the README drains");

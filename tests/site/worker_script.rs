@@ -48,7 +48,7 @@ fn a_long_path_with_blanks_and_a_generous_umask() {
     terminal
         .types("printf 'executable = /bin/sh\\narguments = \"-c umask\"\\noutput = out\\nqueue\\n' | condor_submit")
         .ok();
-    terminal.waits_for(SOON, "condor_q -af ClusterId", "");
+    terminal.waits_for(SOON, "condor_q -af ClusterId JobStatus HoldReason", "");
     assert_eq!(terminal.read("out"), "0002\n");
     // Nobody else writes pid files.
     assert_eq!(

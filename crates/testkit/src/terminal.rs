@@ -176,12 +176,9 @@ impl Terminal {
         }
     }
 
-    /// What those that were left running have printed.
+    /// What those that were left running have printed, and what the keepers of workers and foremen have.
     fn logs(&self) -> String {
-        let entries = std::fs::read_dir(&self.home).into_iter().flatten().filter_map(Result::ok);
-        let names =
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".log"));
-        names.fold(String::new(), |all, name| all + &format!("===== {name}\n{}\n", self.read(&name)))
+        self.types("tail -n 50 *.log .alien_wq_tmp/*/*/log 2> /dev/null").stdout
     }
 
     /// Command lines of all processes that were started from here and still run, but for the shell itself.
