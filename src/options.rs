@@ -114,7 +114,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs_fsync: Option<bool>,
 
-    /// Largest submission, in MiB [default: 1024]
+    /// Largest submission, in MiB, with the inputs that -spool copies [default: 1024]
     #[arg(long, env = "AWQ_SUBMISSION_MAX_MB", value_name = "MIB")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission_max_mb: Option<u64>,

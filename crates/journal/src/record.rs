@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::JobId;
 use crate::checkpoint::{CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob};
 
-/// Longest content, in bytes, that stands in a record itself; a longer one is a file, durable before the record.
+/// Longest content, in bytes, that stands in a record itself; a longer one, or one of very many, is a file, durable
+/// before the record.
 pub const INLINE_MAX: usize = 64 * 1024;
 
 /// SHA-256 of a content.
@@ -110,7 +111,7 @@ pub struct SubmittedCluster {
     pub token: Option<u16>,
 }
 
-/// A content that jobs need: an executable, a proxy, a token. Stored once per owner and hash.
+/// A content that jobs need: an executable, a proxy, a token, a copied input. Stored once per owner and hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// SHA-256 of the content, computed by the master.

@@ -10,6 +10,7 @@ pub mod io;
 pub mod jobs;
 mod log_entry;
 pub mod master;
+mod plan;
 pub mod run;
 pub mod workers;
 
