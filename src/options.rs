@@ -129,6 +129,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_write: Option<bool>,
 
+    /// Send jobs only where their requirements hold, and where their rank prefers [default: true]
+    #[arg(long, env = "AWQ_MATCH_REQUIREMENTS", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_requirements: Option<bool>,
+
     /// Answer AliEn's own two counting commands with one line a job [default: true]
     #[arg(long, env = "AWQ_COMPAT_ALIEN_COUNT_LINES", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +195,8 @@ pub struct Options {
     pub strangers_max: usize,
     /// Decision D38.
     pub one_write: bool,
+    /// Decision D44.
+    pub match_requirements: bool,
     /// Decision D61.
     pub alien_count_lines: bool,
     /// Decision D63.
@@ -291,6 +298,7 @@ impl Settings {
             submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),
             one_write: self.one_write.unwrap_or(true),
+            match_requirements: self.match_requirements.unwrap_or(true),
             alien_count_lines: self.compat_alien_count_lines.unwrap_or(true),
             submit_hint: self.compat_submit_hint.unwrap_or(true),
         })

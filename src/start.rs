@@ -126,6 +126,7 @@ fn build(
         project: options.project_name.clone(),
         job_wrapper: wrapper,
         one_write: options.one_write,
+        match_requirements: options.match_requirements,
         outputs_fsync: options.outputs_fsync,
         boot_id: now.boot_id,
         spool: spool_text.to_owned(),

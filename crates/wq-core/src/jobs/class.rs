@@ -168,7 +168,7 @@ impl Classes {
         };
         let mut take = |clause: &Clause, settled: bool, class: &mut Class| {
             let reads: Vec<&str> = clause.of_the_job(job).collect();
-            class.volatile |= reads.iter().any(|name| changing(name));
+            class.volatile |= clause.reads.my.iter().chain(&clause.reads.unscoped).any(|name| changing(name));
             all_reads.extend(reads.iter().map(|name| (*name).to_owned()));
             if settled {
                 return false;
@@ -238,6 +238,11 @@ impl Classes {
         }
         self.analyses.insert(key, Arc::clone(&analysis));
         analysis
+    }
+
+    /// What all our machines have alike.
+    pub fn common(&self) -> &ClassAd {
+        &self.common
     }
 
     /// The class, if it asks for anything.

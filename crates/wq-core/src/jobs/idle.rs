@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::class::{ClassId, Classes};
 use super::lane::Lane;
-use crate::ids::JobId;
+use crate::ids::{JobId, Timestamp};
 use crate::jobs::{OwnerId, Slot};
 use crate::workers::{Shape, Sum};
 
@@ -15,6 +16,8 @@ pub struct QueueKey {
     pub owner: OwnerId,
     /// What a job needs.
     pub shape: Shape,
+    /// What it asks of a machine.
+    pub class: ClassId,
 }
 
 /// Index of a queue.
@@ -28,8 +31,8 @@ struct Queue {
     lanes: BTreeMap<Reverse<i32>, Lane>,
     /// Jobs that belong here, ready or not; the queue lives as long as there are any.
     members: u32,
-    /// No connected worker has room for the shape: nothing to try until one gains some.
-    stuck: bool,
+    /// Since when no connected worker has had room: nothing to try until one gains some.
+    stuck: Option<Timestamp>,
 }
 
 impl Queue {
@@ -54,15 +57,23 @@ pub struct IdleQueues {
     needs: Sum,
     /// The owner that was served last: the next in order comes first.
     last_owner: Option<OwnerId>,
+    /// What jobs ask of machines.
+    pub classes: Classes,
 }
 
 impl IdleQueues {
+    /// None yet; their jobs ask these things of machines.
+    pub fn new(classes: Classes) -> IdleQueues {
+        IdleQueues { classes, ..IdleQueues::default() }
+    }
+
     /// The queue for a key, made if it is new; counts `members` jobs.
     pub fn join(&mut self, key: QueueKey, members: u32) -> QueueId {
         let id = match self.by_key.get(&key) {
             Some(id) => *id,
             None => {
-                let queue = Queue { key, lanes: BTreeMap::new(), members: 0, stuck: false };
+                self.classes.join(key.class);
+                let queue = Queue { key, lanes: BTreeMap::new(), members: 0, stuck: None };
                 let id = match self.free.pop() {
                     Some(slot) => {
                         self.slots[slot as usize] = Some(queue);
@@ -90,6 +101,7 @@ impl IdleQueues {
             self.slots[id.0 as usize] = None;
             self.by_key.remove(&key);
             self.free.push(id.0);
+            self.classes.leave(key.class);
         }
     }
 
@@ -133,32 +145,51 @@ impl IdleQueues {
         self.queue(id).key.shape
     }
 
+    /// What they have in common.
+    pub fn key(&self, id: QueueId) -> QueueKey {
+        self.queue(id).key
+    }
+
     /// Whether no worker has room for it, as far as is known.
     pub fn is_stuck(&self, id: QueueId) -> bool {
-        self.queue(id).stuck
+        self.queue(id).stuck.is_some()
     }
 
     /// Remembers that no worker has room for it.
-    pub fn set_stuck(&mut self, id: QueueId) {
-        self.queue_mut(id).stuck = true;
+    pub fn set_stuck(&mut self, id: QueueId, now: Timestamp) {
+        self.queue_mut(id).stuck.get_or_insert(now);
     }
 
-    /// A worker has gained room: every queue whose shape fits may be tried again.
-    pub fn unstick(&mut self, fits: impl Fn(Shape) -> bool) {
+    /// A worker has gained room: every queue that it will do for may be tried again.
+    pub fn unstick(&mut self, will_do: impl Fn(QueueKey, &Classes) -> bool) {
         for queue in self.slots.iter_mut().flatten() {
-            if queue.stuck && fits(queue.key.shape) {
-                queue.stuck = false;
+            if queue.stuck.is_some() && will_do(queue.key, &self.classes) {
+                queue.stuck = None;
             }
         }
     }
 
+    /// The queues for which no worker has had room, and since when.
+    pub fn stuck(&self) -> impl Iterator<Item = (QueueId, QueueKey, Timestamp)> + '_ {
+        let queues =
+            self.slots.iter().enumerate().filter_map(|(at, queue)| Some((QueueId(at as u32), queue.as_ref()?)));
+        queues
+            .filter(|(_, queue)| !queue.lanes.is_empty())
+            .filter_map(|(id, queue)| Some((id, queue.key, queue.stuck?)))
+    }
+
+    /// Whether a queue may be tried again now that time has gone by.
+    pub fn unstick_one(&mut self, id: QueueId) {
+        self.queue_mut(id).stuck = None;
+    }
+
     /// The queue to serve next among those with waiting jobs for which `suits` holds: the owner after the one that
     /// was served last, and of that owner the job with the highest priority and lowest number.
-    pub fn choose(&self, suits: impl Fn(QueueId, Shape) -> bool) -> Option<QueueId> {
+    pub fn choose(&self, suits: impl Fn(QueueKey) -> bool) -> Option<QueueId> {
         let ranked = self.by_key.iter().filter_map(|(key, id)| {
             let (prio, job, _) = self.queue(*id).first()?;
             let later = self.last_owner.is_some_and(|last| key.owner <= last);
-            suits(*id, key.shape).then_some((later, key.owner, prio, job, *id))
+            suits(*key).then_some((later, key.owner, prio, job, *id))
         });
         ranked.min().map(|(.., id)| id)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use classad::unpack_row;
 use control_proto::Totals;
 
+use super::class::{ClassId, Classes};
 use super::idle::{IdleQueues, QueueId, QueueKey};
 use super::story::Story;
 use super::template::{SortedAd, TemplateId, Templates, Text};
@@ -105,6 +106,11 @@ static NO_STORY: Story = Story {
 };
 
 impl Job {
+    /// Whether it waits for a worker.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
     /// `JobStatus`.
     pub fn status(&self) -> Status {
         self.status
@@ -169,6 +175,10 @@ pub struct Facts {
     pub prio: i32,
     /// `hold = true`.
     pub on_hold: bool,
+    /// What it asks of a machine.
+    pub class: ClassId,
+    /// That depends on one of the attributes that differ from job to job.
+    pub class_differs: bool,
 }
 
 /// All jobs.
@@ -187,6 +197,11 @@ pub struct JobTable {
 }
 
 impl JobTable {
+    /// An empty one, whose jobs ask these things of machines.
+    pub fn new(classes: Classes) -> JobTable {
+        JobTable { idle: IdleQueues::new(classes), ..JobTable::default() }
+    }
+
     /// The index of an owner, new or known.
     pub fn owner(&mut self, uid: u32, gid: u32, name: &str) -> OwnerId {
         if let Some(at) = self.owners.iter().position(|o| o.uid == uid && *o.name == *name) {
@@ -212,7 +227,7 @@ impl JobTable {
         &mut self,
         new: NewCluster<'_>,
         watched: impl Fn(&str) -> bool,
-        facts: impl Fn(&SortedAd, JobId) -> Facts,
+        facts: impl Fn(&SortedAd, JobId, &mut Classes) -> Facts,
     ) -> Option<()> {
         let NewCluster { cluster, procs, first_proc, mut ad, varying, mut rows, owner, at_s, wall_s } = new;
         let first = JobId { cluster, proc_: first_proc };
@@ -225,8 +240,8 @@ impl JobTable {
         let defaults: Vec<String> = varying.iter().map(|name| ad.get(name).unwrap_or_default().to_owned()).collect();
         let wall_s = u32::try_from(wall_s).unwrap_or(u32::MAX);
         let before = self.cluster(cluster).unwrap_or(ClusterInfo { procs: 0, left: 0, wall_s });
-        let ask_each = varying.iter().any(|name| watched(name));
-        let mut known = facts(&ad, first);
+        let mut known = facts(&ad, first, &mut self.idle.classes);
+        let ask_each = known.class_differs || varying.iter().any(|name| watched(name));
         let (template, delta) = self.templates.intern(&ad);
         let mut shared_users = 0;
         for index in 0..procs {
@@ -239,7 +254,7 @@ impl JobTable {
                     ad.set(*at, value.unwrap_or(default));
                 }
                 if ask_each {
-                    known = facts(&ad, id);
+                    known = facts(&ad, id, &mut self.idle.classes);
                 }
                 own_delta = Some(self.templates.delta_for(template, &ad));
             }
@@ -250,7 +265,7 @@ impl JobTable {
                     delta.clone().into_boxed_slice()
                 }
             };
-            let queue = self.idle.join(QueueKey { owner, shape: known.shape }, 1);
+            let queue = self.idle.join(QueueKey { owner, shape: known.shape, class: known.class }, 1);
             let status = if known.on_hold { Status::Held } else { Status::Idle };
             let seconds = u32::try_from(at_s).unwrap_or(u32::MAX);
             let job = Job {
@@ -359,6 +374,17 @@ impl JobTable {
         job.waiting = true;
         let (queue, prio, id) = (job.queue, job.prio, job.id);
         self.idle.push(queue, prio, id, slot);
+    }
+
+    /// Gives a job that does not wait another class.
+    pub fn set_class(&mut self, slot: Slot, class: ClassId) {
+        let job = self.get(slot);
+        assert!(!job.waiting, "a waiting job stands in its queue");
+        let (before, key) = (job.queue, self.idle.key(job.queue));
+        if key.class != class {
+            self.get_mut(slot).queue = self.idle.join(QueueKey { class, ..key }, 1);
+            self.idle.leave(before);
+        }
     }
 
     /// Takes a job out of the waiting, if it waits.

@@ -44,6 +44,11 @@ pub struct JobView<'a> {
     pub wall_offset_s: i64,
 }
 
+/// Whether the queue itself makes the attribute, so that it may change while the job waits; `folded` in lower case.
+pub fn changes(folded: &str) -> bool {
+    DERIVED.binary_search_by(|(name, _, _)| (*name).cmp(folded)).is_ok()
+}
+
 type Make = fn(&JobView<'_>) -> Option<Value>;
 
 /// What the queue knows, by lower-case name, sorted. `None` means: whatever the submitter's ad says.

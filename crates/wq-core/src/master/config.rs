@@ -42,6 +42,10 @@ pub struct Config {
     pub boot_id: [u8; 16],
     /// Ask for the outputs of a link's only task together with its result, and send the next task with them (D38).
     pub one_write: bool,
+    /// `requirements` and `rank` of jobs count (decision D44).
+    pub match_requirements: bool,
+    /// Seconds until a job that finds no room has a worker cleared for it (decision D45).
+    pub reserve_s: u64,
     /// Seconds until a peer must have said hello.
     pub hello_s: u64,
     /// Seconds between checks of a peer with tasks.
@@ -77,6 +81,8 @@ impl Default for Config {
             outputs_fsync: false,
             boot_id: [0; 16],
             one_write: true,
+            match_requirements: true,
+            reserve_s: 900,
             hello_s: 30,
             check_busy_s: 120,
             check_idle_s: 900,

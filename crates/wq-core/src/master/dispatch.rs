@@ -13,7 +13,7 @@ use super::Master;
 use super::timers::Timer;
 use crate::ids::{AttemptId, LinkId, Timestamp};
 use crate::io::{Effect, Plan, Prepared, Trouble};
-use crate::jobs::{QueueId, Slot, Status};
+use crate::jobs::{QueueId, QueueKey, Slot, Status};
 use crate::run::{Attempt, CommandLine, JobFiles, Output, OutputKind, SandboxNames, State, StreamName, Verdict};
 use crate::workers::{Peer, Shape};
 
@@ -72,11 +72,17 @@ impl Master {
             if self.is_hosts_quarantine(now, link) {
                 return true;
             }
+            if *left > 0 && self.serve_reserved(now, link) {
+                *left -= 1;
+            }
             let Some(peer) = self.peers.get(link) else { return true };
             if peer.free().is_none_or(|free| free.cores == 0) {
                 return true;
             }
-            let Some(queue) = self.table.idle.choose(|_, shape| peer.fits(shape)) else { break };
+            let wall_s = now.seconds() + self.wall_offset_s;
+            let idle = &self.table.idle;
+            let will_do = |key: QueueKey| peer.fits(key.shape) && peer.suits(key.class, &idle.classes, wall_s);
+            let Some(queue) = idle.choose(will_do) else { break };
             if *left == 0 {
                 return false;
             }
@@ -86,7 +92,8 @@ impl Master {
             self.begin(now, slot, link);
         }
         if let Some(peer) = self.peers.get(link) {
-            self.table.idle.unstick(|shape| peer.fits(shape));
+            let wall_s = now.seconds() + self.wall_offset_s;
+            self.table.idle.unstick(|key, classes| peer.fits(key.shape) && peer.suits(key.class, classes, wall_s));
         }
         true
     }
@@ -101,8 +108,11 @@ impl Master {
             if *left == 0 {
                 return false;
             }
-            let Some(link) = self.peers.find(self.table.idle.shape(queue)) else {
-                self.table.idle.set_stuck(queue);
+            let key = self.table.idle.key(queue);
+            let wall_s = now.seconds() + self.wall_offset_s;
+            let Some(link) = self.peers.find(key.shape, key.class, &self.table.idle.classes, wall_s) else {
+                self.table.idle.set_stuck(queue, now);
+                self.watch_starving(now);
                 return true;
             };
             *left -= 1;
@@ -114,7 +124,7 @@ impl Master {
     }
 
     /// Starts an attempt: books its share and has its files looked up.
-    fn begin(&mut self, now: Timestamp, slot: Slot, link: LinkId) {
+    pub(super) fn begin(&mut self, now: Timestamp, slot: Slot, link: LinkId) {
         let view = self.view(slot, now);
         let shape = self.table.idle.shape(view.job.queue);
         let peer = self.peers.get(link).expect("the index names peers that stand");

@@ -108,7 +108,7 @@ impl Master {
         self.log_requeued(now, no, slot, ended);
         self.acknowledge(id);
         self.drop_attempt(id);
-        self.make_ready(slot);
+        self.make_ready(now, slot);
     }
 
     pub(super) fn log_requeued(&mut self, now: Timestamp, no: RecordNo, slot: Slot, ended: &Ended) {

@@ -7,7 +7,7 @@ use super::events::VACATED;
 use super::promises::Then;
 use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::{Effect, Notice, Trouble};
-use crate::jobs::{Ending, Hold, Slot, Status};
+use crate::jobs::{Ending, Hold, Slot, Status, view};
 use crate::run::{State, Verdict};
 
 impl Master {
@@ -144,9 +144,29 @@ impl Master {
     // ---- what happens now ------------------------------------------------------------------------------------
 
     /// The job waits for a worker from now on.
-    pub(super) fn make_ready(&mut self, slot: Slot) {
+    pub(super) fn make_ready(&mut self, now: Timestamp, slot: Slot) {
+        self.classify_again(now, slot);
         self.table.enqueue(slot);
         self.dirty.queue(self.table.get(slot).queue);
+    }
+
+    /// A job whose requirements look at its own story may ask other things of a machine than before.
+    fn classify_again(&mut self, now: Timestamp, slot: Slot) {
+        let class = self.table.idle.key(self.table.get(slot).queue).class;
+        if self.table.idle.classes.get(class).is_some_and(|class| class.volatile) {
+            self.classify(now, slot);
+        }
+    }
+
+    /// Finds the class of a job that does not wait.
+    pub(super) fn classify(&mut self, now: Timestamp, slot: Slot) {
+        let mut classes = std::mem::take(&mut self.table.idle.classes);
+        let view = self.view(slot, now);
+        let text = |name: &str| view.text(name).unwrap_or_default();
+        let wall_s = now.seconds() + self.wall_offset_s;
+        let found = classes.classify((&text("requirements"), &text("rank")), &view, wall_s, view::changes);
+        self.table.idle.classes = classes;
+        self.table.set_class(slot, found.class);
     }
 
     /// Puts a job on hold for a reason that nobody asked for; its log hears of it when that is durable.
@@ -197,7 +217,7 @@ impl Master {
             let reason = format!("The job was running at {times} workers that were lost without notice; last: {text}");
             self.hold(now, slot, &Trouble { code: 26, subcode: 0, reason }, None);
         } else if self.table.get(slot).status() == Status::Idle {
-            self.make_ready(slot);
+            self.make_ready(now, slot);
         }
     }
 
@@ -288,7 +308,7 @@ impl Master {
                 self.apply_stopped(slot, now.seconds());
                 // Released before its old run was over: it waited for this moment.
                 if self.table.get(slot).status() == Status::Idle {
-                    self.make_ready(slot);
+                    self.make_ready(now, slot);
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::timers::Timer;
 use crate::ids::{LinkId, Timestamp};
 use crate::io::{BodyOutcome, DownReason, Effect, Notice};
 use crate::run::{Attempt, State};
-use crate::workers::{Expect, HostKey, Peer, Phase, Shape};
+use crate::workers::{Expect, HostKey, Peer, Phase, Shape, machine};
 
 /// Losses within this time are looked at together: three or more are the network's fault, not the jobs' (D41).
 const LOSS_WINDOW_S: u64 = 30;
@@ -68,6 +68,8 @@ impl Master {
         }
         peer.protocol = hello.protocol;
         peer.foreman = hello.is_foreman();
+        peer.arch = machine::arch(&hello.arch).into();
+        peer.op_sys = machine::op_sys(&hello.os, peer.foreman).into();
         // Not a word that ends up in file names or shell lines; for display it must only be printable.
         let host: String = hello.host.chars().filter(|c| !c.is_control()).take(255).collect();
         peer.host = if host.is_empty() { "unknown".into() } else { host.into() };

@@ -5,7 +5,8 @@
 //! * `marks` which outputs are on disk
 //! * `exits` what follows from the end of a program
 //! * `submit`, `act`, `transfer_data`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
-//! * `doors` spool folder and drain · `policies` periodic expressions · `recover` after a restart
+//! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
+//! * `recover` after a restart
 //!
 //! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
 
@@ -26,6 +27,7 @@ mod recover;
 mod report;
 mod results;
 mod schedd;
+mod starving;
 mod submit;
 mod timers;
 mod transfer_data;
@@ -42,10 +44,11 @@ pub use self::report::{PeerFacts, Report, TaskFacts, TaskPlace};
 use self::timers::{Timer, Timers};
 use crate::ids::{AttemptId, BlobId, ClientId, RecordNo, Timestamp};
 use crate::io::{Ask, Caller, Effect, Input};
+use crate::jobs::class::Classes;
 use crate::jobs::view::{JobView, SiteFacts};
 use crate::jobs::{JobTable, Slot};
 use crate::run::{Attempt, Spool};
-use crate::workers::{Health, Peers};
+use crate::workers::{Health, Peers, machine};
 
 /// Room for effects that is kept between inputs.
 const EFFECTS_KEPT: usize = 1024;
@@ -86,6 +89,7 @@ pub struct Master {
     /// Hosts that fail jobs.
     health: Health,
     policies: policies::Policies,
+    starving: starving::Starving,
     /// Jobs that ended since the start.
     completed: u64,
     marks: marks::Marks,
@@ -102,6 +106,8 @@ pub struct Master {
 impl Master {
     /// A master that has nothing yet. [`Master::recover`] may follow, then [`Master::start`].
     pub fn new(config: Config) -> Master {
+        let common = machine::common(&config.condor_version, &config.domain);
+        let classes = Classes::new(common, !config.match_requirements);
         let site = SiteFacts {
             host: config.host.clone(),
             domain: config.domain.clone(),
@@ -111,7 +117,7 @@ impl Master {
         Master {
             site,
             wall_offset_s: config.wall_offset_s,
-            table: JobTable::default(),
+            table: JobTable::new(classes),
             peers: Peers::default(),
             attempts: BTreeMap::new(),
             next_attempt: 1,
@@ -134,6 +140,7 @@ impl Master {
             recent_losses: VecDeque::new(),
             health: Health::default(),
             policies: policies::Policies::default(),
+            starving: starving::Starving::default(),
             completed: 0,
             marks: marks::Marks::default(),
             recovery: Some(recover::Recovery::default()),
@@ -204,6 +211,7 @@ impl Master {
                 Timer::TimeLimit(attempt) => self.time_limit_due(now, attempt),
                 Timer::Dispatch => {}
                 Timer::Policies => self.policies_due(now),
+                Timer::Starving => self.starving_due(now),
                 Timer::EventsUpto => self.events_due(now),
                 Timer::OutputsUpto => self.outputs_due(now),
                 Timer::LastMark => self.last_mark_due(),

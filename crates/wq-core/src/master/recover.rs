@@ -225,9 +225,9 @@ impl Master {
                     let no = self.record(Record::Lost(lost.clone()));
                     self.log_evicted(now, no, slot, (super::events::VACATED, 0), &lost.text);
                     self.apply_lost(slot, &lost);
-                    self.make_ready(slot);
+                    self.make_ready(now, slot);
                 }
-                Status::Idle => self.make_ready(slot),
+                Status::Idle => self.make_ready(now, slot),
                 Status::Removed => {
                     let no = RecordNo(self.next_record.0 - 1);
                     self.leave_removed(now, no, job);

@@ -466,7 +466,7 @@ impl Master {
         }
         // A run that is being killed says so itself when it is over.
         if self.table.get(slot).story().attempt.is_none() {
-            self.make_ready(slot);
+            self.make_ready(now, slot);
         }
     }
 

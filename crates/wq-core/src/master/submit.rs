@@ -10,22 +10,25 @@ use super::promises::Then;
 use super::{Master, doors};
 use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::{BlobIn, Caller};
+use crate::jobs::class::Classes;
 use crate::jobs::template::SortedAd;
-use crate::jobs::{Facts, NewCluster, Status};
+use crate::jobs::{Facts, NewCluster, Status, view};
 use crate::run::words::is_plain_relative;
 use crate::run::{BlobUse, SPOOL_ATTRIBUTE, Spool, SpooledFile};
 use crate::workers::Shape;
 
 /// Attributes whose value decides shape, order or first state of a job, lower case.
-const WATCHED: [&str; 9] = [
+const WATCHED: [&str; 11] = [
     "_awqdiskasked",
     "_awqmemoryasked",
     "jobprio",
     "jobstatus",
+    "rank",
     "requestcpus",
     "requestdisk",
     "requestgpus",
     "requestmemory",
+    "requirements",
     "transferinputsizemb",
 ];
 
@@ -225,7 +228,7 @@ impl Master {
             for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
                 let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };
                 if self.table.get(slot).status() == Status::Idle {
-                    self.make_ready(slot);
+                    self.make_ready(now, slot);
                 }
             }
         }
@@ -275,7 +278,7 @@ impl Master {
             let added = self.table.add_cluster(
                 new,
                 |name| WATCHED.binary_search(&name).is_ok(),
-                |ad, id| facts(&AdScope { ad, id }, &env),
+                |ad, id, classes| facts(&AdScope { ad, id }, &env, &varying, classes),
             );
             assert!(added.is_some(), "the rows were checked before the record was written");
             self.next_cluster = self.next_cluster.max(cluster.cluster + 1);
@@ -355,7 +358,7 @@ impl Scope for AdScope<'_> {
     }
 }
 
-fn facts(scope: &AdScope<'_>, env: &classad::Env) -> Facts {
+fn facts(scope: &AdScope<'_>, env: &classad::Env, varying: &[String], classes: &mut Classes) -> Facts {
     let value = |name: &str| match scope.lookup(name) {
         Some(expr) => classad::eval(&expr, scope, None, env),
         None => Value::Undefined,
@@ -370,7 +373,15 @@ fn facts(scope: &AdScope<'_>, env: &classad::Env) -> Facts {
         disk_mb: if asked("_awqdiskasked") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
     };
     let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-    Facts { shape, prio, on_hold: value("jobstatus").as_int() == Some(5) }
+    let text = |name: &str| scope.ad.get(name).unwrap_or_default();
+    let found = classes.classify((text("requirements"), text("rank")), scope, env.now_s.unwrap_or(0), view::changes);
+    Facts {
+        shape,
+        prio,
+        on_hold: value("jobstatus").as_int() == Some(5),
+        class: found.class,
+        class_differs: found.reads.iter().any(|name| varying.contains(name)),
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Dispatch,
     /// The next slice of jobs for the periodic policies.
     Policies,
+    /// A look at queues that find no room.
+    Starving,
     /// Remember how far the event logs are.
     EventsUpto,
     /// Outputs that were delivered are to be brought to disk.

@@ -8,6 +8,7 @@ mod exits;
 mod health;
 mod kept;
 mod marks;
+mod matching;
 mod memory;
 mod reports;
 mod running;

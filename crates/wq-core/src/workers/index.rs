@@ -71,15 +71,11 @@ impl FreeIndex {
         }
     }
 
-    /// A peer for the shape: the tightest group first, so that big workers stay free for big jobs.
-    pub fn find(&self, shape: Shape, fits: impl Fn(u32) -> bool) -> Option<u32> {
+    /// Peers that might hold the shape: the tightest group first, so that big workers stay free for big jobs.
+    pub fn may_hold(&self, shape: Shape) -> impl Iterator<Item = u32> + '_ {
         let from = Group { cores: shape.cores, gpus: 0, memory: 0, disk: 0 };
-        self.groups
-            .range(from..)
-            .filter(|(group, _)| group.may_hold(shape))
-            .flat_map(|(_, members)| members)
-            .copied()
-            .find(|slot| fits(*slot))
+        let groups = self.groups.range(from..).filter(move |(group, _)| group.may_hold(shape));
+        groups.flat_map(|(_, members)| members).copied()
     }
 
     /// Number of groups.
@@ -129,7 +125,7 @@ mod tests {
                 index.set(slot as u32, Some(*amount));
             }
             index.check_invariants(|slot| free.get(slot as usize).copied());
-            let found = index.find(shape, |slot| free[slot as usize].holds(shape));
+            let found = index.may_hold(shape).find(|slot| free[*slot as usize].holds(shape));
             prop_assert_eq!(found.is_some(), free.iter().any(|f| f.holds(shape)));
             if let Some(slot) = found {
                 prop_assert!(free[slot as usize].holds(shape));

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::BlobId;
 
-/// Contents in a peer's cache, each under a name that means it for ever.
+/// Contents in a peer's cache, each under a name that means it for ever. Most peers keep nothing: that costs a pointer.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct Kept(Option<Box<Contents>>);
+
+#[derive(Debug, Default)]
+struct Contents {
     contents: BTreeMap<BlobId, Content>,
     /// Those that no task needs, longest unneeded first.
     idle: BTreeSet<(u64, BlobId)>,
@@ -27,37 +30,40 @@ struct Content {
 impl Kept {
     /// Whether the peer has it.
     pub fn has(&self, id: BlobId) -> bool {
-        self.contents.contains_key(&id)
+        self.0.as_ref().is_some_and(|kept| kept.contents.contains_key(&id))
     }
 
     /// A task on its way to the peer needs it: it is sent with the first such task.
     pub fn take(&mut self, id: BlobId, size: u64) {
-        let content = self.contents.entry(id).or_insert_with(|| {
-            self.bytes += size;
+        let kept = self.0.get_or_insert_default();
+        let content = kept.contents.entry(id).or_insert_with(|| {
+            kept.bytes += size;
             Content { size, users: 0, idle_since: 0 }
         });
-        self.idle.remove(&(content.idle_since, id));
+        kept.idle.remove(&(content.idle_since, id));
         content.users += 1;
     }
 
     /// A task that needed it is gone.
     pub fn leave(&mut self, id: BlobId) {
-        let content = self.contents.get_mut(&id).expect("only what was taken is left");
+        let kept = self.0.as_mut().expect("something was taken");
+        let content = kept.contents.get_mut(&id).expect("only what was taken is left");
         content.users -= 1;
         if content.users == 0 {
-            self.turn += 1;
-            content.idle_since = self.turn;
-            self.idle.insert((self.turn, id));
+            kept.turn += 1;
+            content.idle_since = kept.turn;
+            kept.idle.insert((kept.turn, id));
         }
     }
 
     /// Gives up what no task needs, longest unneeded first, until all that is kept has at most `limit` bytes.
     pub fn give_up(&mut self, limit: u64) -> Vec<BlobId> {
         let mut given_up = Vec::new();
-        while self.bytes > limit
-            && let Some((_, id)) = self.idle.pop_first()
+        let Some(kept) = &mut self.0 else { return given_up };
+        while kept.bytes > limit
+            && let Some((_, id)) = kept.idle.pop_first()
         {
-            self.bytes -= self.contents.remove(&id).expect("idle ones are kept").size;
+            kept.bytes -= kept.contents.remove(&id).expect("idle ones are kept").size;
             given_up.push(id);
         }
         given_up
@@ -92,6 +98,6 @@ mod tests {
         kept.leave(id(4));
         assert_eq!(kept.give_up(0), [id(1), id(4)]);
         assert!(!kept.has(id(1)));
-        assert_eq!(kept.bytes, 0);
+        assert_eq!(kept.0.unwrap().bytes, 0);
     }
 }

@@ -3,6 +3,7 @@
 mod health;
 mod index;
 mod kept;
+pub mod machine;
 mod peer;
 mod shape;
 mod tally;

@@ -1,5 +1,6 @@
 //! One worker or foreman as the core knows it.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wq_proto::{Info, Protocol, ResourceKind, TaskId};
@@ -7,9 +8,11 @@ use wq_proto::{Info, Protocol, ResourceKind, TaskId};
 use super::health::{HostKey, Strikes};
 use super::index::FreeIndex;
 use super::kept::Kept;
+use super::machine::machine;
 use super::shape::{Amount, Shape};
 use super::tally::{Tallies, Tally};
-use crate::ids::{AttemptId, LinkId, Timestamp};
+use crate::ids::{AttemptId, JobId, LinkId, Timestamp};
+use crate::jobs::class::{ClassId, Classes};
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,12 @@ pub enum Expect {
 /// Three refusals of one shape in a row: not sent there until its resources change (decision D40).
 const FORSAKEN_MAX: u32 = 3;
 
+/// Peers that are compared by rank for one job.
+const RANKED_MAX: usize = 1_000;
+
+/// Verdicts on classes that are remembered; asking again costs microseconds.
+const VERDICTS_MAX: usize = 16;
+
 /// Resources while their lines are read.
 #[derive(Debug, Default)]
 struct Staged {
@@ -65,6 +74,10 @@ pub struct Peer {
     pub foreman: bool,
     /// What it calls its host.
     pub host: Box<str>,
+    /// Its processor, as HTCondor calls it.
+    pub arch: Box<str>,
+    /// Its operating system, as HTCondor calls it.
+    pub op_sys: Box<str>,
     /// What it has in all.
     pub total: Amount,
     /// The most that one job can have: for a foreman its biggest worker.
@@ -112,6 +125,10 @@ pub struct Peer {
     pub strikes: Strikes,
     /// Nothing is sent before this, for its own failures or its host's.
     pub quarantined_until: Option<Timestamp>,
+    /// Nothing is sent but this job, which has waited long for room (decision D45).
+    pub reserved: Option<JobId>,
+    /// Whether it will do for the classes it was asked for of late.
+    verdicts: RefCell<Vec<(ClassId, bool)>>,
 }
 
 impl Peer {
@@ -124,6 +141,8 @@ impl Peer {
             protocol: Protocol::V9,
             foreman: false,
             host: "".into(),
+            arch: "".into(),
+            op_sys: "".into(),
             total: Amount::default(),
             largest: Amount::default(),
             workers: 0,
@@ -148,6 +167,8 @@ impl Peer {
             forsaken: Vec::new(),
             strikes: Strikes::default(),
             quarantined_until: None,
+            reserved: None,
+            verdicts: RefCell::default(),
         }
     }
 
@@ -174,6 +195,7 @@ impl Peer {
         (self.total, self.largest, self.workers) = (total, largest, workers);
         if changed {
             self.forsaken.clear();
+            self.verdicts.take();
         }
         changed
     }
@@ -194,8 +216,13 @@ impl Peer {
         }
     }
 
-    /// What is free, or `None` if nothing may be sent now.
+    /// What is free for everybody, or `None` if nothing may be sent now.
     pub fn free(&self) -> Option<Amount> {
+        if self.reserved.is_some() { None } else { self.room() }
+    }
+
+    /// The same for the job that it is reserved for.
+    pub fn room(&self) -> Option<Amount> {
         // Foremen of protocol 11 lose every input file (wire spec 4.6); they get no work.
         let broken = self.foreman && self.protocol.dialect().foremen_broken;
         if self.phase != Phase::Ready || self.leaving || broken || self.quarantined_until.is_some() {
@@ -211,14 +238,41 @@ impl Peer {
 
     /// Whether a job of this shape can go there now.
     pub fn fits(&self, shape: Shape) -> bool {
-        self.free().is_some_and(|free| free.holds(shape))
-            && self.largest.holds(shape)
+        self.free().is_some_and(|free| free.holds(shape)) && self.takes(shape)
+    }
+
+    /// Whether its job, which has this shape, can go there now.
+    pub fn fits_reserved(&self, shape: Shape) -> bool {
+        self.room().is_some_and(|room| room.holds(shape)) && self.takes(shape)
+    }
+
+    /// Whether it takes jobs of this shape at all.
+    fn takes(&self, shape: Shape) -> bool {
+        self.largest.holds(shape)
             && !self.forsaken.iter().any(|(known, times)| *known == shape && *times >= FORSAKEN_MAX)
     }
 
     /// Whether it could ever hold the shape.
     pub fn could_hold(&self, shape: Shape) -> bool {
         self.phase == Phase::Ready && self.total.holds(shape) && self.largest.holds(shape)
+    }
+
+    /// Whether it will do for a class of requirements.
+    pub fn suits(&self, id: ClassId, classes: &Classes, now_s: i64) -> bool {
+        let Some(class) = classes.get(id) else { return true };
+        let mut verdicts = self.verdicts.borrow_mut();
+        if let Some((_, known)) = verdicts.iter().find(|(known, _)| *known == id) {
+            return *known;
+        }
+        let verdict = class.accepts(&machine(self, classes.common()), now_s);
+        if class.timed {
+            return verdict;
+        }
+        if verdicts.len() >= VERDICTS_MAX {
+            verdicts.clear();
+        }
+        verdicts.push((id, verdict));
+        verdict
     }
 
     /// It gave a task of this shape back.
@@ -333,9 +387,23 @@ impl Peers {
         }
     }
 
-    /// A peer with room for the shape.
-    pub fn find(&self, shape: Shape) -> Option<LinkId> {
-        let slot = self.index.find(shape, |slot| self.at(slot).is_some_and(|peer| peer.fits(shape)))?;
+    /// A peer with room for the shape that will do for the class: the one it ranks highest, else a small one.
+    pub fn find(&self, shape: Shape, id: ClassId, classes: &Classes, now_s: i64) -> Option<LinkId> {
+        let will_do =
+            |slot: &u32| self.at(*slot).is_some_and(|peer| peer.fits(shape) && peer.suits(id, classes, now_s));
+        let mut found = self.index.may_hold(shape).filter(will_do);
+        let slot = match classes.get(id).filter(|class| class.is_choosy()) {
+            None => found.next(),
+            Some(class) => {
+                let rank = |slot: u32| {
+                    let ad = self.at(slot).map(|peer| machine(peer, classes.common()));
+                    ad.and_then(|ad| class.rank(&ad, now_s)).unwrap_or(0.0)
+                };
+                let ranked = found.take(RANKED_MAX).map(|slot| (rank(slot), slot));
+                // Of equals the first, which is the tightest.
+                ranked.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, slot)| slot)
+            }
+        }?;
         self.at(slot).map(|peer| peer.link)
     }
 
