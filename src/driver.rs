@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use control_proto::{Reply, Totals};
 use journal::Taken;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use wq_core::ids::{BlobId, Timestamp};
 use wq_core::io::{Ask, Caller, Notice};
 use wq_core::{Effect, Input, Master};
@@ -30,6 +30,7 @@ use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::recovery;
 use crate::report::Report;
+use crate::status::{self, About};
 
 /// Room for one read of a connection, bytes.
 const READ_MAX: usize = 128 << 10;
@@ -55,6 +56,9 @@ pub(crate) struct Shell {
     pub(crate) outputs: Arc<Outputs>,
     pub(crate) blobs: Blobs,
     preparer: Arc<Preparer>,
+    pub(crate) about: About,
+    /// Places for status tools.
+    pub(crate) askers: Semaphore,
     writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
     turn: Rc<Notify>,
     timer: Notify,
@@ -89,6 +93,8 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     /// Looks up what attempts need.
     pub(crate) preparer: Preparer,
+    /// What catalog and status tools are told of this process.
+    pub(crate) about: About,
     /// Told by pool and journal thread when a turn has brought something for them.
     pub(crate) turn: Rc<Notify>,
     /// The thread of the journal.
@@ -113,6 +119,8 @@ impl Shell {
             outputs: parts.outputs,
             blobs: parts.blobs,
             preparer: Arc::new(parts.preparer),
+            about: parts.about,
+            askers: Semaphore::new(status::PLACES),
             writers: RefCell::new(Some((parts.records, parts.logs))),
             turn: parts.turn,
             timer: Notify::new(),
@@ -184,6 +192,16 @@ impl Shell {
             self.input(Input::Drain { on });
         }
         on
+    }
+
+    /// Looks at the core without changing it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Master, Timestamp) -> T) -> T {
+        look(&self.core.borrow(), self.clock.now())
+    }
+
+    /// Wall clock less service clock, as the core knows it, seconds.
+    pub(crate) fn wall_offset_s(&self) -> i64 {
+        self.wall_offset_s.get()
     }
 
     fn carry_out_all(&self) {

@@ -2,11 +2,13 @@
 //! its effects. No policy lives here.
 //!
 //! Start reading at `start` (the order in which things come up), then `driver` (the one place where the core is
-//! called). `links` is the worker port, `control` the socket of the `condor_*` programs, `outputs`, `prepare` and
-//! `blobs` the files of jobs, `legacy` the original's spool folder, `record_keeper` and `event_logs` the two threads that write for ever.
+//! called). `links` is the worker port, `status` what its status tools are answered, `catalog` what catalog servers are
+//! told, `control` the socket of the `condor_*` programs, `outputs`, `prepare` and `blobs` the files of jobs, `legacy`
+//! the original's spool folder, `record_keeper` and `event_logs` the two threads that write for ever.
 
 pub mod awq;
 mod blobs;
+pub mod catalog;
 mod clock;
 mod contents;
 mod control;
@@ -27,6 +29,7 @@ mod record_keeper;
 mod recovery;
 mod report;
 mod start;
+mod status;
 mod stop;
 #[cfg(test)]
 mod testing;

@@ -11,6 +11,9 @@ use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::servers::{self, ServersError, TRANSPORT_VARIABLE};
+use crate::catalog::{Server, Transport};
+
 /// The port of the original.
 pub const DEFAULT_PORT: u16 = 9094;
 /// The work dir of the original.
@@ -46,12 +49,13 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
 
-    /// Catalog server to report to
+    /// Catalog server to report to, HOST or HOST:PORT; several with commas between. Without it nothing is reported. The
+    /// environment variable CATALOG_UPDATE_PROTOCOL=tcp sends reports by TCP to the port behind, instead of datagrams
     #[arg(long, env = "AWQ_CATALOG_HOST", value_name = "HOST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog_host: Option<String>,
 
-    /// Port of the catalog server [default: 9097]
+    /// Port of catalog servers that are named without one [default: 9097]
     #[arg(long, env = "AWQ_CATALOG_PORT", value_name = "PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog_port: Option<u16>,
@@ -165,10 +169,10 @@ pub struct Options {
     pub work_dir: PathBuf,
     /// Folder of the durable state.
     pub state_dir: PathBuf,
-    /// Catalog server, if the master shall report to one.
-    pub catalog_host: Option<String>,
-    /// Its port.
-    pub catalog_port: u16,
+    /// Catalog servers to report to.
+    pub catalog_servers: Vec<Server>,
+    /// How.
+    pub catalog_transport: Transport,
     /// The name that workers look for.
     pub project_name: String,
     /// Port for workers, 0 = any.
@@ -225,6 +229,9 @@ pub enum OptionsError {
         /// What is wrong.
         problem: String,
     },
+    /// The catalog servers make no sense.
+    #[error(transparent)]
+    Catalog(#[from] ServersError),
     /// Neither a state dir nor a home is known.
     #[error("no place for the durable state is known: give --state-dir, or set HOME")]
     NoStateDir,
@@ -239,6 +246,8 @@ pub struct Surroundings {
     pub xdg_state_home: Option<PathBuf>,
     /// `HOME`.
     pub home: Option<PathBuf>,
+    /// `CATALOG_UPDATE_PROTOCOL`.
+    pub catalog_transport: Option<String>,
 }
 
 impl Surroundings {
@@ -249,6 +258,7 @@ impl Surroundings {
             root: nix::unistd::geteuid().is_root(),
             xdg_state_home: absolute("XDG_STATE_HOME"),
             home: absolute("HOME"),
+            catalog_transport: std::env::var_os(TRANSPORT_VARIABLE).map(|word| word.to_string_lossy().into_owned()),
         }
     }
 }
@@ -272,19 +282,27 @@ impl Settings {
     /// Fills in the defaults.
     ///
     /// # Errors
-    /// [`OptionsError::NoStateDir`].
+    /// [`OptionsError::NoStateDir`] and [`OptionsError::Catalog`].
     pub fn resolve(self, surroundings: &Surroundings) -> Result<Options, OptionsError> {
         let state_dir = match (self.state_dir, &self.work_dir) {
             (Some(dir), _) => dir,
             (None, Some(work_dir)) => work_dir.join("state"),
             (None, None) => default_state_dir(surroundings).ok_or(OptionsError::NoStateDir)?,
         };
+        let catalog_port = self.catalog_port.unwrap_or(9097);
+        let catalog_servers = match &self.catalog_host {
+            Some(list) => servers::parse(list, catalog_port)?,
+            None => Vec::new(),
+        };
+        // Without a catalog the variable means something to other programs only.
+        let word = surroundings.catalog_transport.as_deref().filter(|_| !catalog_servers.is_empty());
+        let catalog_transport = Transport::parse(word)?;
         Ok(Options {
             job_wrapper: self.job_wrapper,
             work_dir: self.work_dir.unwrap_or_else(|| DEFAULT_WORK_DIR.into()),
             state_dir,
-            catalog_host: self.catalog_host,
-            catalog_port: self.catalog_port.unwrap_or(9097),
+            catalog_servers,
+            catalog_transport,
             project_name: self.project_name.unwrap_or_else(|| "alien_jobs".into()),
             port: self.port.unwrap_or(DEFAULT_PORT),
             bind: self.bind.unwrap_or_default(),
@@ -405,10 +423,28 @@ mod tests {
     fn the_command_line_wins_over_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("awq.toml");
-        std::fs::write(&path, "port = 1\ncatalog_port = 2\n[outputs]\nfsync = true\n").unwrap();
+        std::fs::write(&path, "port = 1\ncatalog_host = 'a,b:3'\ncatalog_port = 2\n[outputs]\nfsync = true\n").unwrap();
         let got = settings(&["--port", "7", "--config", path.to_str().unwrap()]).with_file().unwrap();
         let got = got.resolve(&Surroundings { root: true, ..Surroundings::default() }).unwrap();
-        assert_eq!((got.port, got.catalog_port, got.outputs_fsync), (7, 2, true));
+        assert_eq!((got.port, got.outputs_fsync), (7, true));
+        let servers: Vec<String> = got.catalog_servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["a:2", "b:3"]);
+    }
+
+    #[test]
+    fn the_catalogs_transport_comes_from_the_environment_and_only_with_a_catalog() {
+        let around = |word: &str| Surroundings {
+            root: true,
+            catalog_transport: Some(word.to_owned()),
+            ..Surroundings::default()
+        };
+        let transport = |args: &[&str], word: &str| {
+            settings(args).resolve(&around(word)).map(|options| options.catalog_transport).map_err(|e| e.to_string())
+        };
+        let catalog = ["--catalog-host", "a"];
+        assert_eq!(transport(&catalog, "tcp"), Ok(Transport::Tcp));
+        assert!(transport(&catalog, "smoke").unwrap_err().contains("give udp or tcp"));
+        assert_eq!(transport(&[], "smoke"), Ok(Transport::Udp));
     }
 
     #[test]
@@ -434,7 +470,7 @@ mod tests {
 
     #[test]
     fn the_state_dir_follows_decision_d1() {
-        let home = |root| Surroundings { root, xdg_state_home: None, home: Some("/home/alice".into()) };
+        let home = |root| Surroundings { root, home: Some("/home/alice".into()), ..Surroundings::default() };
         let state = |args: &[&str], around: &Surroundings| settings(args).resolve(around).map(|o| o.state_dir).ok();
         // Settings of the environment of this test would be seen; none is set in the gate.
         assert_eq!(state(&["--work-dir", "/w"], &home(false)), Some("/w/state".into()));

@@ -33,7 +33,8 @@ use crate::pool::Pool;
 use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
-use crate::{control, legacy, limits, logging, recovery, stop};
+use crate::status::About;
+use crate::{catalog, control, legacy, limits, logging, recovery, stop};
 
 /// Largest password file that is read, bytes.
 const PASSWORD_MAX: u64 = 64 << 10;
@@ -52,7 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     let descriptors = limits::raise();
 
     let (work_dir, state_dir) = places::take(&options.work_dir, &options.state_dir, group, &host)?;
-    warn(&listening, &state_dir, options);
+    warn(&listening, &state_dir);
     let clients = work_dir.bind()?;
     let workers = links::listen(&listening, options.port)?;
     let addresses = workers
@@ -63,9 +64,17 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let site = site_facts(options, &host, &addresses);
+    let about = About {
+        project: options.project_name.clone(),
+        host,
+        owner: control::look_up(geteuid().as_raw()),
+        port: addresses.first().map_or(options.port, SocketAddr::port),
+        started_s: Reading::now().context("cannot read the clocks")?.wall_s,
+        links_max: descriptors.links,
+    };
     let links = Links::new(descriptors.links, options.strangers_max);
     let submitter = submitter(&site, options)?;
-    let (shell, reports) = build(options, &state_dir, site, links, work_dir.drain())?;
+    let (shell, reports) = build(options, &state_dir, site, about, links, work_dir.drain())?;
     tracing::info!(
         work_dir = %work_dir.path().display(),
         state_dir = %state_dir.path().display(),
@@ -90,6 +99,11 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         tokio::task::spawn_local(Rc::clone(&shell).watch());
         tokio::task::spawn_local(legacy::watch(work_dir.queue(), submitter, Rc::clone(&shell)));
         tokio::task::spawn_local(legacy::tell(work_dir.stat(), Rc::clone(&shell)));
+        let own: Rc<[SocketAddr]> = addresses.as_slice().into();
+        for server in &options.catalog_servers {
+            let (server, transport) = (server.clone(), options.catalog_transport);
+            tokio::task::spawn_local(catalog::inform(Rc::clone(&shell), server, transport, Rc::clone(&own)));
+        }
         for address in &addresses {
             println!("alien_work_queue: listening on {address}");
         }
@@ -107,6 +121,7 @@ fn build(
     options: &Options,
     state_dir: &StateDir,
     site: SiteFacts,
+    about: About,
     links: Links,
     drain_file: PathBuf,
 ) -> anyhow::Result<(Rc<Shell>, UnboundedReceiver<Report>)> {
@@ -155,6 +170,7 @@ fn build(
         outputs: Arc::new(outputs),
         blobs: Blobs::new(store),
         preparer: Preparer::new(words),
+        about,
         turn: Rc::clone(&turn),
         records: RecordKeeper::start(writer, storage, results.clone(), Rc::clone(&turn))
             .context("cannot start a thread")?,
@@ -165,7 +181,7 @@ fn build(
 }
 
 /// What an operator should know before anything goes wrong.
-fn warn(listening: &Listening, state_dir: &StateDir, options: &Options) {
+fn warn(listening: &Listening, state_dir: &StateDir) {
     let say = |text: String| {
         eprintln!("alien_work_queue: warning: {text}");
     };
@@ -177,13 +193,6 @@ fn warn(listening: &Listening, state_dir: &StateDir, options: &Options) {
     }
     if getuid().is_root() {
         say("running as root: only root's jobs are taken, and they run with the rights of the workers".into());
-    }
-    if let Some(catalog) = &options.catalog_host {
-        say(format!(
-            "--catalog-host {catalog}: this release does not report to a catalog (port {}); name the master to its \
-             workers by host and port",
-            options.catalog_port
-        ));
     }
 }
 

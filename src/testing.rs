@@ -26,6 +26,7 @@ use crate::outputs::{Outputs, Words};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
+use crate::status::About;
 
 /// Most links of a bench.
 pub(crate) const LINKS_MAX: usize = 20;
@@ -71,6 +72,7 @@ impl Bench {
             outputs: Arc::new(outputs),
             blobs: Blobs::new(Arc::new(Store::open(&spool, uid).unwrap())),
             preparer: Preparer::new(words),
+            about: About { project: "alien_jobs".into(), port: 9094, links_max: LINKS_MAX, ..About::default() },
             turn: Rc::clone(&turn),
             records: RecordKeeper::start(
                 Writer::create([1; 16]),

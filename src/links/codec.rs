@@ -2,7 +2,9 @@
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
-use wq_proto::{Event, LineError, MasterHandshake, Outcome, Refusal};
+use wq_proto::{BANNER, Event, FromWorker, HANDSHAKE_LINE_MAX, LineError, MasterHandshake, Outcome, Password, Refusal};
+
+use super::strangers::Challenges;
 
 /// What comes out of the stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,25 +37,43 @@ pub(crate) enum CodecError {
 /// The decoder of one link.
 #[derive(Debug)]
 pub(crate) struct Codec {
-    handshake: Option<Box<Exchange>>,
+    gate: Gate,
     messages: wq_proto::Decoder,
+}
+
+/// What stands before the messages.
+#[derive(Debug)]
+enum Gate {
+    Open,
+    /// The first line decides: a status request, or the password exchange, to which we have said nothing yet.
+    Undecided(Box<(Password, Challenges)>),
+    Exchange(Box<Exchange>),
 }
 
 #[derive(Debug)]
 struct Exchange {
     state: MasterHandshake,
-    recent: super::strangers::Challenges,
+    recent: Challenges,
 }
 
 impl Codec {
     /// For a peer that has nothing to prove.
     pub(crate) fn open() -> Codec {
-        Codec { handshake: None, messages: wq_proto::Decoder::default() }
+        Codec::with(Gate::Open)
     }
 
     /// For a peer that must know the password.
-    pub(crate) fn guarded(state: MasterHandshake, recent: super::strangers::Challenges) -> Codec {
-        Codec { handshake: Some(Box::new(Exchange { state, recent })), messages: wq_proto::Decoder::default() }
+    pub(crate) fn guarded(state: MasterHandshake, recent: Challenges) -> Codec {
+        Codec::with(Gate::Exchange(Box::new(Exchange { state, recent })))
+    }
+
+    /// For a peer that must know the password for anything but a status request.
+    pub(crate) fn undecided(password: Password, recent: Challenges) -> Codec {
+        Codec::with(Gate::Undecided(Box::new((password, recent))))
+    }
+
+    fn with(gate: Gate) -> Codec {
+        Codec { gate, messages: wq_proto::Decoder::default() }
     }
 
     /// Whether a body is under way.
@@ -67,26 +87,55 @@ impl Decoder for Codec {
     type Error = CodecError;
 
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Part>, CodecError> {
-        let Some(exchange) = &mut self.handshake else {
+        let mut answer = BytesMut::new();
+        if let Gate::Undecided(key) = &self.gate {
+            match first_line(src) {
+                First::Incomplete => return Ok(None),
+                First::Status => self.gate = Gate::Open,
+                First::Other => {
+                    let (password, recent) = &**key;
+                    let state = MasterHandshake::start(password.clone(), recent.fresh(), &mut answer);
+                    self.gate = Gate::Exchange(Box::new(Exchange { state, recent: recent.clone() }));
+                }
+            }
+        }
+        let Gate::Exchange(exchange) = &mut self.gate else {
             return Ok(self.messages.decode(src)?.map(Part::Event));
         };
-        let mut answer = BytesMut::new();
         let recent = &exchange.recent;
         match exchange.state.advance(src, |challenge| recent.contains(challenge), &mut answer) {
             Outcome::NeedMore if answer.is_empty() => return Ok(None),
             Outcome::NeedMore => {}
-            Outcome::Accepted => self.handshake = None,
+            Outcome::Accepted => self.gate = Gate::Open,
             Outcome::Refused(refusal) => return Err(CodecError::Refused { refusal, answer }),
         }
         if answer.is_empty() { self.decode(src) } else { Ok(Some(Part::Answer(answer))) }
     }
 }
 
+/// What the first line of a connection is.
+enum First {
+    Incomplete,
+    Status,
+    Other,
+}
+
+fn first_line(src: &[u8]) -> First {
+    // Whoever has begun with the exchange waits for our half of it.
+    match src.iter().take(HANDSHAKE_LINE_MAX).position(|byte| *byte == b'\n') {
+        None if src.len() >= HANDSHAKE_LINE_MAX || src.first() == Some(&BANNER[0]) => First::Other,
+        None => First::Incomplete,
+        Some(end) => match FromWorker::parse(&src[..end]) {
+            Ok(FromWorker::Status(_) | FromWorker::Http { .. }) => First::Status,
+            _ => First::Other,
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use wq_proto::{Challenge, FromWorker, Password, WorkerHandshake};
+    use wq_proto::{Challenge, StatusQuery, WorkerHandshake};
 
-    use super::super::strangers::Challenges;
     use super::*;
 
     fn password() -> Password {
@@ -127,6 +176,27 @@ mod tests {
         match codec.decode(&mut BytesMut::from("workqueue 9 vm Linux x86_64 7.4.16\n")) {
             Err(CodecError::Refused { refusal: Refusal::NoPassword, answer }) => assert_eq!(&answer[..], b"failure\n"),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_status_request_needs_no_password_where_that_was_allowed() {
+        let undecided = || Codec::undecided(password(), Challenges::default());
+        let (mut codec, mut line) = (undecided(), BytesMut::from("queue_st"));
+        assert_eq!(codec.decode(&mut line).unwrap(), None, "nothing is said before it is decided");
+        line.extend_from_slice(b"atus\n");
+        let query = FromWorker::Status(StatusQuery::Queue);
+        assert_eq!(codec.decode(&mut line).unwrap(), Some(Part::Event(Event::Message(query))));
+        // Anything else gets the exchange: who offers it, who does not, who says too much.
+        match undecided().decode(&mut BytesMut::from("a")).unwrap() {
+            Some(Part::Answer(answer)) => assert!(answer.starts_with(BANNER), "{answer:?}"),
+            other => panic!("{other:?}"),
+        }
+        for line in ["workqueue 9 vm Linux x86_64 7.4.16\n", "other_status\n", "\n", &"q".repeat(2000)] {
+            match undecided().decode(&mut BytesMut::from(line)) {
+                Err(CodecError::Refused { answer, .. }) => assert!(answer.ends_with(b"failure\n"), "{answer:?}"),
+                other => panic!("{line}: {other:?}"),
+            }
         }
     }
 }

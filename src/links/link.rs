@@ -27,6 +27,7 @@ use crate::blobs::Place;
 use crate::driver::Shell;
 use crate::outputs::SinkFile;
 use crate::report::Report;
+use crate::status::{self, Question};
 
 /// Rounds of reading and writing before other links get their turn.
 const TURNS_MAX: usize = 16;
@@ -57,6 +58,8 @@ pub(crate) struct Link {
     stranger: Cell<bool>,
     foreman: Cell<bool>,
     closing: Cell<bool>,
+    /// The peer is a status tool, and this is its question.
+    asked: RefCell<Option<Box<Question>>>,
     moved_s: Cell<u32>,
 }
 
@@ -69,6 +72,20 @@ struct Reading {
     body: Option<Body>,
 }
 
+/// How a link's task ends.
+enum End {
+    /// The connection is gone, or is to go.
+    Down(DownReason),
+    /// A status tool has it from here.
+    Asked(Question),
+}
+
+impl From<DownReason> for End {
+    fn from(reason: DownReason) -> End {
+        End::Down(reason)
+    }
+}
+
 /// What one round of reading or writing did.
 #[derive(Debug, PartialEq, Eq)]
 enum Round {
@@ -78,10 +95,12 @@ enum Round {
 
 impl Link {
     /// A link over a fresh connection; with a password, our half of the exchange waits to be written.
-    pub(crate) fn new(id: LinkId, stream: TcpStream, password: Option<&Password>, shell: &Shell) -> Link {
+    pub(crate) fn new(id: LinkId, stream: TcpStream, near: bool, password: Option<&Password>, shell: &Shell) -> Link {
         let mut out = None;
         let codec = match password {
             None => Codec::open(),
+            // Status tools of this machine speak no password exchange and would stumble over ours.
+            Some(password) if near => Codec::undecided(password.clone(), shell.links.challenges.clone()),
             Some(password) => {
                 let mut outbox = Box::new(Outbox::default());
                 let challenge = shell.links.challenges.fresh();
@@ -103,6 +122,7 @@ impl Link {
             stranger: Cell::new(true),
             foreman: Cell::new(false),
             closing: Cell::new(false),
+            asked: RefCell::new(None),
             moved_s: Cell::new(shell.links.tick_s.get()),
         }
     }
@@ -119,8 +139,16 @@ impl Link {
 
     /// Serves the link until it ends, and tells the core.
     pub(crate) async fn serve(self: Rc<Link>, shell: Rc<Shell>, peer: SocketAddr) {
-        let reason = std::future::poll_fn(|cx| self.poll(cx, &shell, peer)).await;
+        let end = std::future::poll_fn(|cx| self.poll(cx, &shell, peer)).await;
         shell.links.remove(&self);
+        let reason = match end {
+            End::Down(reason) => reason,
+            End::Asked(question) => {
+                let link = Rc::into_inner(self).expect("nobody keeps a link that is out of the table");
+                let heard = link.reading.into_inner().rest;
+                return status::answer(link.stream.into_inner(), question, heard, shell).await;
+            }
+        };
         if self.stranger.get() {
             tracing::debug!(link = ?self.id, %peer, ?reason, "a connection ended before it said anything");
         } else {
@@ -128,7 +156,7 @@ impl Link {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>, shell: &Shell, peer: SocketAddr) -> Poll<DownReason> {
+    fn poll(&self, cx: &mut Context<'_>, shell: &Shell, peer: SocketAddr) -> Poll<End> {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
@@ -136,20 +164,23 @@ impl Link {
         drop(waker);
         for _ in 0..TURNS_MAX {
             if let Some(reason) = self.doomed.take() {
-                return Poll::Ready(*reason);
+                return Poll::Ready(End::Down(*reason));
             }
             let wrote = match self.write(cx, shell) {
                 Ok(round) => round,
-                Err(reason) => return Poll::Ready(reason),
+                Err(reason) => return Poll::Ready(reason.into()),
             };
-            if self.closing.get() && self.out.borrow().is_none() {
+            if self.is_over() && self.out.borrow().is_none() {
+                if let Some(question) = self.asked.take() {
+                    return Poll::Ready(End::Asked(*question));
+                }
                 // Told to the peer in good order; the descriptor goes with this task.
                 let _ = SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write);
-                return Poll::Ready(DownReason::Ours);
+                return Poll::Ready(DownReason::Ours.into());
             }
             let read = match self.read(cx, shell, peer) {
                 Ok(round) => round,
-                Err(reason) => return Poll::Ready(reason),
+                Err(reason) => return Poll::Ready(reason.into()),
             };
             if (wrote, read) == (Round::Waits, Round::Waits) && !self.has_news() {
                 return Poll::Pending;
@@ -161,7 +192,12 @@ impl Link {
 
     /// Something to do that no readiness of the socket will tell of.
     fn has_news(&self) -> bool {
-        self.doomed.borrow().is_some() || (self.closing.get() && self.out.borrow().is_none())
+        self.doomed.borrow().is_some() || (self.is_over() && self.out.borrow().is_none())
+    }
+
+    /// Nothing more is read from the peer here.
+    fn is_over(&self) -> bool {
+        self.closing.get() || self.asked.borrow().is_some()
     }
 
     fn write(&self, cx: &mut Context<'_>, shell: &Shell) -> Result<Round, DownReason> {
@@ -220,7 +256,7 @@ impl Link {
             if reading.rest.is_empty() { Round::Waits } else { self.take_parts(reading, &mut buffer, shell, peer)? };
         reading.rest = BytesMut::new();
         let outcome = 'read: {
-            if self.closing.get() || reading.body.as_ref().is_some_and(Body::is_full) {
+            if self.is_over() || reading.body.as_ref().is_some_and(Body::is_full) {
                 break 'read Ok(());
             }
             // Unlike `try_read` this sees from a short read that the socket is empty, which saves a system call.
@@ -254,7 +290,7 @@ impl Link {
         peer: SocketAddr,
     ) -> Result<Round, DownReason> {
         let mut round = Round::Waits;
-        while !self.closing.get() && !reading.body.as_ref().is_some_and(Body::is_full) {
+        while !self.is_over() && !reading.body.as_ref().is_some_and(Body::is_full) {
             match reading.codec.decode(buffer) {
                 Ok(None) => break,
                 Ok(Some(Part::Answer(answer))) => self.queue(|out| out.bytes(answer.freeze())),
@@ -277,6 +313,10 @@ impl Link {
         match event {
             Event::Message(message) => {
                 tracing::debug!(link = ?self.id, ?message, "said");
+                if let Some(question) = Question::of(&message).filter(|_| self.stranger.get()) {
+                    *self.asked.borrow_mut() = Some(Box::new(question));
+                    return;
+                }
                 self.introduce(&message, shell, peer);
                 let body_len = message.body_len();
                 *self.sink.borrow_mut() = None;

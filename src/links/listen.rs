@@ -142,7 +142,8 @@ pub(crate) async fn accept(listener: TcpListener, password: Option<Rc<Password>>
                     tracing::debug!(%peer, %error, "a connection was lost at once");
                     continue;
                 }
-                let link = shell.links.enter(|id| Link::new(id, stream, password.as_deref(), &shell));
+                let near = peer.ip().is_loopback();
+                let link = shell.links.enter(|id| Link::new(id, stream, near, password.as_deref(), &shell));
                 tokio::task::spawn_local(link.serve(Rc::clone(&shell), peer));
             }
             Err(error) => {

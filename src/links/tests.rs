@@ -51,10 +51,9 @@ fn a_worker_is_told_the_project_name() {
 }
 
 #[test]
-fn garbage_and_browsers_are_hung_up_on() {
+fn garbage_is_hung_up_on() {
     with_bench(None, |bench| async move {
-        for garbage in [&b"\xff\xfe nonsense\n"[..], b"GET / HTTP/1.1\r\n\r\n", &[b'x'; 10_000], b"result 0 0 -1 0 1\n"]
-        {
+        for garbage in [&b"\xff\xfe nonsense\n"[..], &[b'x'; 10_000], b"result 0 0 -1 0 1\n"] {
             let mut peer = bench.connect().await;
             peer.write_all(garbage).await.unwrap();
             assert!(is_closed(&mut peer).await, "{:?}", &garbage[..9]);

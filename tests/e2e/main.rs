@@ -5,6 +5,7 @@
 //! would look at: files, event logs, `condor_q`.
 
 mod acting;
+mod catalog;
 mod command;
 mod crash;
 mod doors;

@@ -28,8 +28,9 @@ fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&heard).into_owned()
 }
 
-/// Reads banner and challenge of the master.
+/// Says the banner, for which the master waits on its own machine, and reads banner and challenge of the master.
 fn challenge(stream: &mut TcpStream) -> Vec<u8> {
+    stream.write_all(&lines(&[BANNER])).expect("the master listens");
     let mut heard = Vec::new();
     let mut byte = [0];
     while heard.iter().filter(|byte| **byte == b'\n').count() < 2 {
@@ -38,6 +39,11 @@ fn challenge(stream: &mut TcpStream) -> Vec<u8> {
     }
     let line = heard.strip_prefix(BANNER).expect("the banner").trim_ascii();
     line.to_vec()
+}
+
+/// What a peer says behind its banner.
+fn after_banner(words: &[u8]) -> &[u8] {
+    words.strip_prefix(&*lines(&[BANNER])).expect("a worker begins with its banner")
 }
 
 /// No line of it answers a challenge, and none is about jobs.
@@ -67,7 +73,7 @@ fn without_the_password_nobody_gets_anything() {
         let theirs = challenge(&mut stream);
         input.extend_from_slice(&lines(&[BANNER, &theirs]));
         assert_eq!(handshake.advance(&mut input, &mut out), Outcome::NeedMore);
-        stream.write_all(&out).unwrap();
+        stream.write_all(after_banner(&out)).unwrap();
         stream.write_all(&greeting(1)).unwrap();
         gave_nothing_away(&rest(&mut stream));
     }
@@ -75,7 +81,7 @@ fn without_the_password_nobody_gets_anything() {
     // Reflection on one connection: the master's own challenge comes back to it.
     let mut stream = connect(&site);
     let theirs = challenge(&mut stream);
-    stream.write_all(&lines(&[BANNER, &theirs])).unwrap();
+    stream.write_all(&lines(&[&theirs])).unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     gave_nothing_away(&rest(&mut stream));
 
@@ -83,7 +89,7 @@ fn without_the_password_nobody_gets_anything() {
     let (mut first, mut second) = (connect(&site), connect(&site));
     let theirs = challenge(&mut first);
     challenge(&mut second);
-    second.write_all(&lines(&[BANNER, &theirs, &[b'0'; 40]])).unwrap();
+    second.write_all(&lines(&[&theirs, &[b'0'; 40]])).unwrap();
     gave_nothing_away(&rest(&mut second));
 
     // Odd and over-long lines in each place.
@@ -132,7 +138,7 @@ fn an_exchange_that_was_overheard_is_worth_nothing() {
     let theirs = challenge(&mut stream);
     input.extend_from_slice(&lines(&[BANNER, &theirs]));
     assert_eq!(handshake.advance(&mut input, &mut out), Outcome::NeedMore);
-    stream.write_all(&out).unwrap();
+    stream.write_all(after_banner(&out)).unwrap();
     let said = out.clone();
     let mut heard = [0; 41];
     stream.read_exact(&mut heard).expect("who knows the password gets an answer");
@@ -143,6 +149,6 @@ fn an_exchange_that_was_overheard_is_worth_nothing() {
 
     let mut again = connect(&site);
     challenge(&mut again);
-    again.write_all(&said).unwrap();
+    again.write_all(after_banner(&said)).unwrap();
     gave_nothing_away(&rest(&mut again));
 }

@@ -25,6 +25,8 @@ pub struct WorkerOptions {
     pub password_file: Option<PathBuf>,
     /// Port to connect to instead of the master's: a foreman's ([`Foreman::port`]), or that of a proxy.
     pub port: Option<u16>,
+    /// Port of a catalog in which the worker looks for its master (`-M`), whom it is not told then.
+    pub catalog_port: Option<u16>,
     /// Seconds without work after which the worker disconnects; default 900, its own default.
     pub idle_timeout_s: u32,
     /// Further options, given as they are.
@@ -43,6 +45,7 @@ impl Default for WorkerOptions {
             disk_mb: 4096,
             password_file: None,
             port: None,
+            catalog_port: None,
             idle_timeout_s: 900,
             extra: Vec::new(),
             env: Vec::new(),
@@ -73,6 +76,8 @@ pub struct ForemanOptions {
     pub port: Option<u16>,
     /// Further options, given as they are.
     pub extra: Vec<OsString>,
+    /// Further environment.
+    pub env: Vec<(OsString, OsString)>,
 }
 
 /// A running worker; ends with its tasks on drop.
@@ -132,8 +137,11 @@ pub(crate) fn start_worker(name: &str, place: Place, options: &WorkerOptions) ->
         .args(["--memory", &options.memory_mb.to_string(), "--disk", &options.disk_mb.to_string()])
         .args(["--idle-timeout", &options.idle_timeout_s.to_string()])
         .envs(options.env.iter().map(|(key, value)| (key, value)))
-        .args(&options.extra)
-        .args(["127.0.0.1", &options.port.unwrap_or(place.port).to_string()]);
+        .args(&options.extra);
+    match options.catalog_port {
+        Some(catalog) => command.args(["-M", "alien_jobs", "-C", &format!("127.0.0.1:{catalog}")]),
+        None => command.args(["127.0.0.1", &options.port.unwrap_or(place.port).to_string()]),
+    };
     let guard = Guard::start(name, &mut command).expect("a worker can be started");
     Worker { guard, folder: place.folder }
 }
@@ -144,6 +152,7 @@ pub(crate) fn start_foreman(name: &str, place: Place, options: &ForemanOptions) 
     command
         .arg("--foreman-port-file")
         .arg(&port_file)
+        .envs(options.env.iter().map(|(key, value)| (key, value)))
         .args(&options.extra)
         .args(["127.0.0.1", &options.port.unwrap_or(place.port).to_string()]);
     let mut guard = Guard::start(name, &mut command).expect("a foreman can be started");

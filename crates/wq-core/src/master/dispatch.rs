@@ -149,7 +149,7 @@ impl Master {
         let number = story.attempts;
         let job = job.id;
         let peer = self.peers.get_mut(link).expect("the index names peers that stand");
-        peer.used.add(shape);
+        peer.book(shape);
         peer.preparing.insert(id);
         self.peers.changed(link);
         self.attempts.insert(

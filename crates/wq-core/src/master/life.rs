@@ -246,7 +246,7 @@ impl Master {
         if std::mem::replace(&mut attempt.booked, false) {
             let (link, shape) = (attempt.link, attempt.shape);
             if let Some(peer) = self.peers.get_mut(link) {
-                peer.used.sub(shape);
+                peer.unbook(shape);
                 self.peers.changed(link);
                 self.dirty.peer(link);
             }

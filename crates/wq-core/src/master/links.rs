@@ -77,10 +77,6 @@ impl Master {
 
     fn info(&mut self, now: Timestamp, link: LinkId, info: &Info) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
-        if peer.note_info(info) {
-            self.peers.changed(link);
-            return;
-        }
         match info {
             Info::EndOfResourceUpdate => {
                 if peer.host.is_empty() {

@@ -15,22 +15,27 @@ const BLOCKED_MAX: usize = 100;
 const PART: usize = 1000;
 
 /// The state of the queue in numbers; costs the same for an empty queue and for a million jobs.
+///
+/// Foremen are counted so that `work_queue_factory` does not count twice. It wants `waiting + on_workers` workers (or
+/// what `needs` calls for) and takes off `workers`. With its option for foremen it wants `waiting` and what the foremen
+/// say of themselves, and takes off `workers`, those behind foremen, less one for each foreman. Observed with 8.0.0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Jobs that wait for a worker; held ones do not.
     pub waiting: u64,
-    /// Jobs whose task is with a worker or foreman.
+    /// Jobs whose task is with a worker or foreman (`JobStatus` 2).
     pub running: u64,
-    /// Tasks that keep a worker: those that run or are being sent. Not those that wait inside a foreman: only its own
-    /// workers can run them, and it tells of them itself.
+    /// Tasks that keep a worker: on their way to it or running there. A foreman counts as one worker with one task.
     pub on_workers: u64,
     /// Jobs that ended since the start.
     pub complete: u64,
-    /// Workers, also those behind foremen; foremen do not count.
+    /// Workers that are connected here. A foreman that has workers counts as one.
     pub workers: u64,
+    /// Workers, here and behind foremen.
+    pub workers_total: u64,
     /// Foremen that are connected here.
     pub foremen: u64,
-    /// What waiting and running jobs need, as far as they said.
+    /// What waiting jobs and those on workers need, as far as they said; foremen tell of theirs themselves.
     pub needs: Sum,
     /// What the workers have.
     pub total: Sum,
@@ -92,24 +97,23 @@ pub struct PeerFacts {
 impl Master {
     /// The state of the queue.
     pub fn report(&self) -> Report {
-        let totals = self.table.totals(None);
         let tally = self.peers.tally();
-        // On their way to a worker: to users such jobs are idle still.
-        let sending = self.sending.len() as u64;
+        let (workers, foremen) = (tally.workers, tally.foremen);
         let mut blocked: Vec<String> =
             self.peers.quarantined().take(BLOCKED_MAX).map(|peer| peer.host.to_string()).collect();
         blocked.sort_unstable();
         blocked.dedup();
         Report {
-            waiting: totals.idle.saturating_sub(sending),
-            running: totals.running,
-            on_workers: (totals.running + sending).saturating_sub(tally.queued),
+            waiting: self.table.idle.ready() as u64,
+            running: self.table.totals(None).running,
+            on_workers: workers.tasks + foremen.busy,
             complete: self.completed,
-            workers: tally.workers,
-            foremen: tally.foremen,
-            needs: self.table.idle.needs().plus(tally.used),
+            workers: workers.peers + foremen.manned,
+            workers_total: workers.workers + foremen.workers,
+            foremen: foremen.peers,
+            needs: self.table.idle.needs().plus(workers.used),
             total: tally.total,
-            used: tally.used,
+            used: workers.used.plus(foremen.used),
             blocked,
         }
     }
@@ -158,7 +162,7 @@ impl Master {
                 host: peer.host.to_string(),
                 address: peer.address.to_string(),
                 foreman: peer.foreman,
-                workers: if peer.foreman { peer.workers } else { 1 },
+                workers: peer.workers_below(),
                 running: peer.tasks.len(),
                 completed: peer.completed,
                 total: peer.total,

@@ -66,7 +66,7 @@ impl Master {
         if matches!(attempt.state, State::Running | State::Sending) && !attempt.booked {
             attempt.booked = true;
             let (link, shape) = (attempt.link, attempt.shape);
-            self.peers.get_mut(link).expect("its link stands").used.add(shape);
+            self.peers.get_mut(link).expect("its link stands").book(shape);
             self.peers.changed(link);
         }
     }

@@ -1,7 +1,7 @@
 //! What catalog and status tools are told.
 
 use control_proto::{Action, Targets};
-use wq_proto::{FromWorker, Info, Protocol, Resource, ResourceKind, TaskStatus};
+use wq_proto::{FromWorker, Protocol, Resource, ResourceKind, TaskStatus};
 
 use crate::Config;
 use crate::bench::Bench;
@@ -37,7 +37,7 @@ fn the_numbers_follow_the_jobs() {
     let w = b.worker(4);
     let some = b.master.report();
     assert_eq!((tasks(&some), some.needs.cores), ([3, 2, 2, 0], 10));
-    assert_eq!((some.workers, some.total.cores, some.used.cores), (1, 4, 4));
+    assert_eq!((some.workers, some.workers_total, some.total.cores, some.used.cores), (1, 1, 4, 4));
     let task = b.tasks(w)[0];
     b.end(w, task, 7);
     assert_eq!(tasks(&b.master.report()), [2, 2, 2, 1]);
@@ -59,38 +59,48 @@ fn a_task_on_its_way_keeps_a_worker() {
     assert_eq!(tasks(&b.master.report()), [1, 0, 1, 0]);
 }
 
-#[test]
-fn a_foreman_counts_as_the_workers_behind_it() {
-    let mut b = Bench::new();
-    let link = foreman(&mut b, 3);
-    let _own = b.worker(1);
-    let report = b.master.report();
-    assert_eq!((report.workers, report.foremen, report.total.cores), (4, 1, 4));
-    workers_below(&mut b, link, 0);
-    let report = b.master.report();
-    assert_eq!((report.workers, report.foremen, report.total.cores), (1, 1, 1));
-    assert_eq!(b.master.report_peers(0).0.iter().map(|peer| peer.workers).collect::<Vec<_>>(), [0, 1]);
+/// What the factory would still start, without and with its option for foremen (see [`Report`]); each foreman tells its
+/// tasks and workers itself.
+fn wanted(report: &Report, told_by_foremen: &[(u64, u64)]) -> (i64, i64) {
+    let (tasks, workers): (Vec<u64>, Vec<u64>) = told_by_foremen.iter().copied().unzip();
+    let behind = workers.iter().sum::<u64>().saturating_sub(told_by_foremen.len() as u64);
+    let less = |all: u64, some: u64| all.cast_signed() - some.cast_signed();
+    (
+        less(report.waiting + report.on_workers, report.workers),
+        less(report.waiting + tasks.iter().sum::<u64>(), report.workers + behind),
+    )
 }
 
 #[test]
-fn tasks_that_wait_inside_a_foreman_are_left_to_the_foreman() {
+fn foremen_do_not_make_the_factory_count_twice() {
     let mut b = Bench::new();
-    let link = foreman(&mut b, 4);
+    let link = foreman(&mut b, 0);
     b.submit(&[], 10);
-    assert_eq!(tasks(&b.master.report()), [6, 4, 4, 0]);
-    // Three of its workers left. The second `tasks_waiting` of a block means something else.
-    let block = |waiting| [Info::TasksWaiting(waiting), Info::TasksRunning(1), Info::TasksWaiting(0)];
-    block(3).into_iter().for_each(|info| b.say(link, FromWorker::Info(info)));
-    assert_eq!(tasks(&b.master.report()), [6, 4, 1, 0]);
-    // A claim of more than it got changes nothing for others.
-    let w = b.worker(2);
-    block(u64::MAX).into_iter().for_each(|info| b.say(link, FromWorker::Info(info)));
-    assert_eq!(tasks(&b.master.report()), [4, 6, 2, 0]);
-    // A worker's word on this does not count.
-    b.say(w, FromWorker::Info(Info::TasksWaiting(2)));
-    assert_eq!(tasks(&b.master.report()), [4, 6, 2, 0]);
+    assert_eq!(wanted(&b.master.report(), &[(0, 0)]), (10, 10), "an empty foreman is no worker");
+    workers_below(&mut b, link, 3);
+    let report = b.master.report();
+    assert_eq!((report.waiting, report.running, report.workers_total, report.foremen), (7, 3, 3, 1));
+    assert_eq!(wanted(&report, &[(3, 3)]), (7, 7));
+    let own = b.worker(1);
+    let report = b.master.report();
+    assert_eq!((report.waiting, report.running, report.workers_total, report.used.cores), (6, 4, 4, 4));
+    assert_eq!(report.needs.cores, 7, "what waits and what runs on our own worker");
+    // With the option the factory does not see that our own worker is busy.
+    assert_eq!(wanted(&report, &[(3, 3)]), (6, 5));
+    b.lose(own);
     b.lose(link);
-    assert_eq!(tasks(&b.master.report()), [8, 2, 2, 0]);
+    assert_eq!(wanted(&b.master.report(), &[]), (10, 10));
+}
+
+#[test]
+fn a_list_of_peers_tells_workers_behind_foremen() {
+    let mut b = Bench::new();
+    let link = foreman(&mut b, 3);
+    let _own = b.worker(1);
+    let workers = |b: &Bench| b.master.report_peers(0).0.iter().map(|peer| peer.workers).collect::<Vec<_>>();
+    assert_eq!(workers(&b), [3, 1]);
+    workers_below(&mut b, link, 0);
+    assert_eq!(workers(&b), [0, 1]);
 }
 
 #[test]

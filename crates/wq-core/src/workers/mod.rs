@@ -13,4 +13,4 @@ pub use index::FreeIndex;
 pub use kept::Kept;
 pub use peer::{Expect, Peer, Peers, Phase};
 pub use shape::{Amount, Shape, Sum};
-pub use tally::Tally;
+pub use tally::{Side, Tally};

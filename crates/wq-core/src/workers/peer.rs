@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use wq_proto::{Info, Protocol, ResourceKind, TaskId};
+use wq_proto::{Protocol, ResourceKind, TaskId};
 
 use super::health::{HostKey, Strikes};
 use super::index::FreeIndex;
@@ -84,14 +84,12 @@ pub struct Peer {
     pub largest: Amount,
     /// The same while a block of `resource` lines is read.
     staged: Option<Box<Staged>>,
-    /// Workers below a foreman.
-    pub workers: u32,
-    /// Tasks that wait inside a foreman for one of its workers, as it said last.
-    pub queued: u32,
-    /// The last `info` line was `tasks_running`.
-    said_running: bool,
+    /// What it said of workers; counts for foremen.
+    workers: u32,
     /// What is booked.
     pub used: Amount,
+    /// For how many tasks.
+    pub booked: u32,
     /// Tasks that it ran to their end.
     pub completed: u64,
     /// Tasks by their number on this link.
@@ -146,10 +144,9 @@ impl Peer {
             total: Amount::default(),
             largest: Amount::default(),
             workers: 0,
-            queued: 0,
-            said_running: false,
             staged: None,
             used: Amount::default(),
+            booked: 0,
             completed: 0,
             tasks: BTreeMap::new(),
             next_task: 1,
@@ -200,20 +197,21 @@ impl Peer {
         changed
     }
 
-    /// Takes an `info` line of a foreman; true if it said how many tasks wait inside.
-    ///
-    /// Foremen of protocol 7 and later say `tasks_waiting` twice in a block; behind `tasks_running` it means something
-    /// else.
-    pub fn note_info(&mut self, info: &Info) -> bool {
-        let again = std::mem::replace(&mut self.said_running, matches!(info, Info::TasksRunning(_)));
-        match info {
-            Info::TasksWaiting(tasks) if self.foreman && !again => {
-                let most = self.tasks.len();
-                self.queued = usize::try_from(*tasks).map_or(most, |tasks| tasks.min(most)) as u32;
-                true
-            }
-            _ => false,
-        }
+    /// Books a task.
+    pub fn book(&mut self, shape: Shape) {
+        self.used.add(shape);
+        self.booked += 1;
+    }
+
+    /// Gives a task's share back.
+    pub fn unbook(&mut self, shape: Shape) {
+        self.used.sub(shape);
+        self.booked -= 1;
+    }
+
+    /// Workers at this connection: those below a foreman, else one.
+    pub fn workers_below(&self) -> u32 {
+        if self.foreman { self.workers } else { 1 }
     }
 
     /// What is free for everybody, or `None` if nothing may be sent now.
@@ -442,13 +440,14 @@ impl Peers {
         self.tallies.check_invariants(self.iter());
         assert_eq!(self.ready, self.iter().filter(|p| p.phase == Phase::Ready).count());
         for peer in self.iter() {
-            let mut used = Amount::default();
+            let (mut used, mut booked) = (Amount::default(), 0);
             for attempt in peer.tasks.values().chain(&peer.preparing) {
                 if let Some(shape) = shape_of(*attempt) {
                     used.add(shape);
+                    booked += 1;
                 }
             }
-            assert_eq!(used, peer.used, "bookings on link {:?}", peer.link);
+            assert_eq!((used, booked), (peer.used, peer.booked), "bookings on link {:?}", peer.link);
         }
     }
 }

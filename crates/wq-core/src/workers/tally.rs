@@ -8,12 +8,13 @@ use super::shape::{Amount, Sum};
 /// What one peer adds to the sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Share {
+    ready: bool,
+    foreman: bool,
+    quarantined: bool,
     workers: u32,
-    foremen: u32,
-    queued: u32,
+    tasks: u32,
     total: Amount,
     used: Amount,
-    quarantined: bool,
 }
 
 impl Share {
@@ -22,12 +23,13 @@ impl Share {
             return Share::default();
         }
         Share {
-            workers: if peer.foreman { peer.workers } else { 1 },
-            foremen: peer.foreman.into(),
-            queued: peer.queued,
+            ready: true,
+            foreman: peer.foreman,
+            quarantined: peer.quarantined_until.is_some(),
+            workers: peer.workers_below(),
+            tasks: peer.booked,
             total: peer.total,
             used: peer.used,
-            quarantined: peer.quarantined_until.is_some(),
         }
     }
 }
@@ -35,16 +37,53 @@ impl Share {
 /// The sums over all peers that are ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Workers: those that are connected themselves and those behind foremen. A foreman is none.
-    pub workers: u64,
+    /// Workers that are connected themselves.
+    pub workers: Side,
     /// Foremen.
-    pub foremen: u64,
-    /// Tasks that wait inside foremen for one of their workers, as the foremen say.
-    pub queued: u64,
-    /// What they have in all.
+    pub foremen: Side,
+    /// What all have.
     pub total: Sum,
-    /// What is booked.
+}
+
+/// The sums over peers of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Side {
+    /// How many there are.
+    pub peers: u64,
+    /// How many of them have a worker: a foreman may have none.
+    pub manned: u64,
+    /// How many of them have a task.
+    pub busy: u64,
+    /// The workers themselves, or those below foremen.
+    pub workers: u64,
+    /// Tasks.
+    pub tasks: u64,
+    /// What is booked for these.
     pub used: Sum,
+}
+
+impl Tally {
+    fn add(&mut self, share: Share) {
+        let side = if share.foreman { &mut self.foremen } else { &mut self.workers };
+        side.peers += u64::from(share.ready);
+        side.manned += u64::from(share.workers > 0);
+        side.busy += u64::from(share.tasks > 0);
+        side.workers += u64::from(share.workers);
+        side.tasks += u64::from(share.tasks);
+        side.used.add(share.used);
+        self.total.add(share.total);
+    }
+
+    fn sub(&mut self, share: Share) {
+        let side = if share.foreman { &mut self.foremen } else { &mut self.workers };
+        side.peers -= u64::from(share.ready);
+        side.manned -= u64::from(share.workers > 0);
+        side.busy -= u64::from(share.tasks > 0);
+        side.workers -= u64::from(share.workers);
+        side.tasks -= u64::from(share.tasks);
+        side.used.sub(share.used);
+        self.total.sub(share.total);
+    }
 }
 
 /// The sums, and what each peer adds to them.
@@ -68,14 +107,8 @@ impl Tallies {
         if old == new {
             return;
         }
-        let sums = &mut self.sums;
-        sums.workers = sums.workers + u64::from(new.workers) - u64::from(old.workers);
-        sums.foremen = sums.foremen + u64::from(new.foremen) - u64::from(old.foremen);
-        sums.queued = sums.queued + u64::from(new.queued) - u64::from(old.queued);
-        sums.total.add(new.total);
-        sums.total.sub(old.total);
-        sums.used.add(new.used);
-        sums.used.sub(old.used);
+        self.sums.sub(old);
+        self.sums.add(new);
         if new.quarantined {
             self.quarantined.insert(slot);
         } else {
