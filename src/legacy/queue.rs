@@ -228,7 +228,11 @@ impl Door {
                     tracing::info!(file = ?visit.name, ?clusters, "a file of the spool folder was taken");
                     taken.push(visit);
                 }
-                Ok(Reply::Refused { code: Refusal::Draining | Refusal::Limit | Refusal::Storage, message, .. }) => {
+                // It was told that the service ends.
+                Ok(Reply::Refused { code: Refusal::Draining, .. }) => {
+                    self.files.put_off(Instant::now(), &visit.name);
+                }
+                Ok(Reply::Refused { code: Refusal::Limit | Refusal::Storage, message, .. }) => {
                     self.put_off(&visit, &message);
                 }
                 Ok(Reply::Refused { message, .. }) => self.refuse(visit, message, folder).await,
