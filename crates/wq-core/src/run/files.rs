@@ -264,7 +264,7 @@ pub fn fetch_remaps(view: &JobView<'_>) -> (String, Vec<(String, String)>) {
     // Streams with a path get a plain name and a remap at submission, unless they are to grow while the job runs.
     for path in ["out", "err"].into_iter().filter_map(|name| view.string(name)) {
         let name = base_name(&path);
-        if !name.is_empty() && !places.iter().any(|(known, _)| known == name) {
+        if !name.is_empty() && path != "/dev/null" && !places.iter().any(|(known, _)| known == name) {
             places.push((name.to_owned(), absolute(&iwd, &path)));
         }
     }

@@ -263,3 +263,15 @@ fn a_job_removed_while_its_outputs_are_copied_is_no_failure() {
     b.input(Input::DataTransferred { client, jobs, outcomes: vec![(FIRST, Ok(()))] });
     assert_eq!(b.reply(client), Some(Reply::DataTransferred { jobs: 1, failures: vec![] }));
 }
+
+#[test]
+fn a_stream_that_nobody_wants_takes_no_name_away() {
+    let mut b = Bench::new();
+    let ad = [("Out", "\"/dev/null\""), ("LeaveJobInQueue", LEAVE)];
+    let Ask::Submit { mut request, rows, blobs } = Bench::submission(&ad, 1) else { unreachable!() };
+    request.clusters[0].spool = Some(Vec::new());
+    b.ask(Ask::Submit { request, rows, blobs });
+    run(&mut b);
+    let (_, _, outputs) = fetch(&mut b, "true");
+    assert_eq!(outputs[0].places, [("o".to_owned(), "/home/a/o".to_owned())]);
+}
