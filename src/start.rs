@@ -249,7 +249,8 @@ fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr]) -> SiteFa
 
 /// In whose name files of the spool folder become jobs: ours.
 fn submitter(site: &SiteFacts, options: &Options) -> anyhow::Result<legacy::Submitter> {
-    let cwd = std::env::current_dir().context("cannot find the working directory")?;
+    // It may have been removed; only relative paths need it.
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let uid = geteuid().as_raw();
     Ok(legacy::Submitter {
         uid,

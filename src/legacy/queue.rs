@@ -223,7 +223,10 @@ impl Door {
         }
         for (visit, reply) in asked {
             match reply.await {
-                Ok(Reply::Submitted { clusters, .. }) => {
+                Ok(Reply::Submitted { clusters, warnings }) => {
+                    for warning in warnings {
+                        tracing::warn!(file = ?visit.name, warning, "of a file of the spool folder");
+                    }
                     let clusters: Vec<u32> = clusters.iter().map(|cluster| cluster.cluster).collect();
                     tracing::info!(file = ?visit.name, ?clusters, "a file of the spool folder was taken");
                     taken.push(visit);
