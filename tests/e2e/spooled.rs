@@ -155,3 +155,21 @@ fn what_cannot_be_copied_submits_nothing() {
     assert_eq!(count(&site, "true"), 0);
     assert_eq!(kept(&site), (0, vec![]));
 }
+
+#[test]
+fn a_crash_while_inputs_arrive_leaves_nothing_behind() {
+    let site = Site::start();
+    site.write("large", vec![b'x'; 128 << 20]);
+    site.write("job.sub", "executable = /bin/cat\ntransfer_input_files = large\nqueue\n");
+    let mut command = site.condor_command("condor_submit", &["-spool", "job.sub"]);
+    let submission = std::thread::spawn(move || testkit::run_command(&mut command, b"", SOON));
+    let arriving = site.state_dir().join("spool").join("temp");
+    site.wait_until(SOON, "the first bytes", || !names(&arriving).is_empty());
+    site.kill_9();
+    let answer = submission.join().expect("it ends").exits(1);
+    assert_eq!(answer.stdout, "", "{answer}");
+    site.start_master();
+    assert_eq!((count(&site, "true"), kept(&site)), (0, (0, vec![])));
+    spool(&site, &site.read("job.sub")).ok();
+    assert_eq!(count(&site, "true"), 1);
+}
