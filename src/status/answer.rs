@@ -17,8 +17,8 @@ use crate::driver::Shell;
 /// Requests that are answered at once; whoever comes then is hung up on.
 pub(crate) const PLACES: usize = 32;
 
-/// Time for the whole answer; a slow reader gets no more.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Time for the whole answer; a slow reader gets no more (requirement R-14).
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Most entries of a list; it ends there.
 pub(super) const LISTED_MAX: usize = 20_000;
