@@ -70,6 +70,7 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         owner: control::look_up(geteuid().as_raw()),
         port: addresses.first().map_or(options.port, SocketAddr::port),
         started_s: Reading::now().context("cannot read the clocks")?.wall_s,
+        insecure: listening.open,
         links_max: descriptors.links,
     };
     let links = Links::new(descriptors.links, options.strangers_max);

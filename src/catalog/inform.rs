@@ -26,13 +26,13 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn inform(shell: Rc<Shell>, server: Server, transport: Transport, own: Rc<[SocketAddr]>) {
     let mut operator = Operator::default();
     loop {
-        let report = shell.look(|core, _| core.report());
-        let text = update::text(&shell.about, &report);
+        let summary = shell.look(|core, _| core.summary());
+        let text = update::text(&shell.about, &summary);
         let sent = tokio::time::timeout(SEND_MAX, update::send(&server, transport, &text, &own)).await;
         operator.hears(&server, &own, sent.ok());
         let told = Instant::now();
         while told.elapsed() < EVERY
-            && (told.elapsed() < PAUSE || demand(&shell) == (report.waiting, report.on_workers))
+            && (told.elapsed() < PAUSE || demand(&shell) == (summary.waiting, summary.on_workers))
         {
             tokio::time::sleep(LOOK).await;
         }
@@ -41,8 +41,8 @@ pub(crate) async fn inform(shell: Rc<Shell>, server: Server, transport: Transpor
 
 /// What the factory acts upon. Foremen tell their part by themselves, so old figures of ours would count tasks twice.
 fn demand(shell: &Shell) -> (u64, u64) {
-    let report = shell.look(|core, _| core.report());
-    (report.waiting, report.on_workers)
+    let summary = shell.look(|core, _| core.summary());
+    (summary.waiting, summary.on_workers)
 }
 
 /// What the operator was told, so that he hears everything once.

@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, UdpSocket};
 
 use super::servers::{Server, Transport};
 use crate::status;
-use wq_core::master::Report;
+use wq_core::master::Summary;
 
 /// The server forgets a master that it has not heard of for so long, seconds; without it the server's own half an hour
 /// would send workers to a master that is gone.
@@ -55,8 +55,8 @@ pub(super) enum UpdateError {
 }
 
 /// The object of the catalog, as text.
-pub(super) fn text(about: &status::About, report: &Report) -> Vec<u8> {
-    let mut object = status::queue(about, report);
+pub(super) fn text(about: &status::About, summary: &Summary) -> Vec<u8> {
+    let mut object = status::queue(about, summary);
     object["lifetime"] = LIFETIME_S.into();
     // The server takes the name from the address that it sees.
     object.as_object_mut().expect("the queue is an object").remove("name");
@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn an_update_fits_a_datagram_whatever_workers_call_their_hosts() {
         let blocked = (0..100).map(|number| format!("{number:0255}")).collect();
-        let text = text(&About::default(), &Report { blocked, ..Report::default() });
+        let text = text(&About::default(), &Summary { blocked, ..Summary::default() });
         assert!(text.len() < 64_000, "{}", text.len());
     }
 
     #[test]
     fn an_update_holds_what_the_programs_read() {
         let about = About { project: "alien_jobs".into(), owner: "me".into(), port: 9094, ..About::default() };
-        let report = Report { waiting: 3, blocked: vec!["a".into(), "b".into()], ..Report::default() };
-        let object: Value = serde_json::from_slice(&text(&about, &report)).unwrap();
+        let summary = Summary { waiting: 3, blocked: vec!["a".into(), "b".into()], ..Summary::default() };
+        let object: Value = serde_json::from_slice(&text(&about, &summary)).unwrap();
         for name in "type project port ssl master_preferred_connection manager_preferred_connection version owner \
                      starttime workers tasks_waiting tasks_running tasks_on_workers tasks_complete tasks_left \
                      tasks_total_cores tasks_total_memory tasks_total_disk tasks_total_gpus capacity capacity_tasks \

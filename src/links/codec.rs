@@ -172,10 +172,14 @@ mod tests {
 
     #[test]
     fn a_peer_without_password_hears_failure_only() {
-        let (mut codec, _) = guarded(&Challenges::default());
-        match codec.decode(&mut BytesMut::from("workqueue 9 vm Linux x86_64 7.4.16\n")) {
-            Err(CodecError::Refused { refusal: Refusal::NoPassword, answer }) => assert_eq!(&answer[..], b"failure\n"),
-            other => panic!("{other:?}"),
+        for line in ["workqueue 9 vm Linux x86_64 7.4.16\n", "queue_status\n", "GET /queue_status HTTP/1.1\r\n"] {
+            let (mut codec, _) = guarded(&Challenges::default());
+            match codec.decode(&mut BytesMut::from(line)) {
+                Err(CodecError::Refused { refusal: Refusal::NoPassword | Refusal::NoBanner, answer }) => {
+                    assert_eq!(&answer[..], b"failure\n")
+                }
+                other => panic!("{line}: {other:?}"),
+            }
         }
     }
 

@@ -144,9 +144,9 @@ async fn list(stream: &mut TcpStream, query: StatusQuery, shell: &Shell) -> io::
 fn begin(query: StatusQuery, shell: &Shell) -> Rest {
     match query {
         StatusQuery::Queue | StatusQuery::Resources | StatusQuery::MasterResources => {
-            Rest::Objects(vec![objects::queue(&shell.about, &shell.look(|core, _| core.report()))])
+            Rest::Objects(vec![objects::queue(&shell.about, &shell.look(|core, _| core.summary()))])
         }
-        StatusQuery::Categories => Rest::Objects(vec![objects::category(&shell.look(|core, _| core.report()))]),
+        StatusQuery::Categories => Rest::Objects(vec![objects::category(&shell.look(|core, _| core.summary()))]),
         StatusQuery::Tasks => Rest::Tasks(JobId::new(0, 0)),
         StatusQuery::Workers => Rest::Workers(0),
     }
@@ -159,11 +159,11 @@ fn part(rest: Rest, shell: &Shell) -> (Vec<Value>, Rest) {
         Rest::Tasks(from) => {
             let offset_s = shell.wall_offset_s();
             let wall_us = |at: Timestamp| at.0.saturating_add_signed(offset_s.saturating_mul(1_000_000));
-            let (facts, next) = shell.look(|core, now| core.report_tasks(now, from));
+            let (facts, next) = shell.look(|core, now| core.list_tasks(now, from));
             (facts.iter().map(|task| objects::task(task, wall_us)).collect(), next.map_or(Rest::Nothing, Rest::Tasks))
         }
         Rest::Workers(from) => {
-            let (facts, next) = shell.look(|core, _| core.report_peers(from));
+            let (facts, next) = shell.look(|core, _| core.list_peers(from));
             (facts.iter().map(objects::worker).collect(), next.map_or(Rest::Nothing, Rest::Workers))
         }
         Rest::Nothing => (Vec::new(), Rest::Nothing),

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use wq_core::ids::Timestamp;
-use wq_core::master::{PeerFacts, Report, TaskFacts};
+use wq_core::master::{PeerFacts, Summary, TaskFacts};
 use wq_core::workers::Sum;
 
 /// One category for everything, as on the wire.
@@ -24,16 +24,18 @@ pub(crate) struct About {
     pub(crate) port: u16,
     /// Start of this process, seconds since 1970.
     pub(crate) started_s: i64,
+    /// Others can connect without a password.
+    pub(crate) insecure: bool,
     /// Most workers at once.
     pub(crate) links_max: usize,
 }
 
 /// The queue: the object of `queue_status` and, with its time to live, of the catalog.
-pub(crate) fn queue(about: &About, report: &Report) -> Value {
+pub(crate) fn queue(about: &About, summary: &Summary) -> Value {
     // What limits this master is the number of its connections, whatever a worker holds: the other capacities are 0,
     // which the factory takes as no limit.
     let capacity = about.links_max;
-    let blocked = &report.blocked;
+    let blocked = &summary.blocked;
     let mut object = json!({
         // All releases look for this word; only late ones know `wq_manager`.
         "type": "wq_master",
@@ -46,29 +48,31 @@ pub(crate) fn queue(about: &About, report: &Report) -> Value {
         "time_when_started": about.started_s.saturating_mul(1_000_000),
         "priority": 0,
         "ssl": false,
+        // Ours: shown to operators (decision D7).
+        "insecure": about.insecure,
         // Read by releases 6 to 8, and by 9 and later.
         "master_preferred_connection": "by_ip",
         "manager_preferred_connection": "by_ip",
-        "tasks_waiting": report.waiting,
-        "tasks_running": report.running,
-        "tasks_on_workers": report.on_workers,
-        "tasks_complete": report.complete,
-        "tasks_done": report.complete,
+        "tasks_waiting": summary.waiting,
+        "tasks_running": summary.running,
+        "tasks_on_workers": summary.on_workers,
+        "tasks_complete": summary.complete,
+        "tasks_done": summary.complete,
         // Tasks that the application has not handed over yet, as the C library means it; here all are handed over.
         "tasks_left": 0,
-        "workers": report.workers,
-        "workers_total": report.workers_total,
-        "workers_connected": report.workers,
-        "foremen_connected": report.foremen,
+        "workers": summary.workers,
+        "workers_total": summary.workers_total,
+        "workers_connected": summary.workers,
+        "foremen_connected": summary.foremen,
         "workers_blocked": blocked,
         "capacity": capacity,
         "capacity_tasks": capacity,
         "capacity_instantaneous": capacity,
         "capacity_weighted": capacity,
     });
-    put(&mut object, |kind| format!("tasks_total_{kind}"), &report.needs);
-    put(&mut object, |kind| format!("{kind}_total"), &report.total);
-    put(&mut object, |kind| format!("{kind}_inuse"), &report.used);
+    put(&mut object, |kind| format!("tasks_total_{kind}"), &summary.needs);
+    put(&mut object, |kind| format!("{kind}_total"), &summary.total);
+    put(&mut object, |kind| format!("{kind}_inuse"), &summary.used);
     put(&mut object, |kind| format!("capacity_{kind}"), &Sum::default());
     if !blocked.is_empty() {
         // The word of 5.4.
@@ -124,15 +128,15 @@ pub(crate) fn worker(facts: &PeerFacts) -> Value {
 }
 
 /// The one element of `wable_status`.
-pub(crate) fn category(report: &Report) -> Value {
+pub(crate) fn category(summary: &Summary) -> Value {
     json!({
         "category": CATEGORY,
-        "tasks_waiting": report.waiting,
-        "tasks_running": report.running,
-        "tasks_on_workers": report.running,
-        "tasks_dispatched": report.running,
-        "tasks_done": report.complete,
-        "workers_able": report.workers_total,
+        "tasks_waiting": summary.waiting,
+        "tasks_running": summary.running,
+        "tasks_on_workers": summary.running,
+        "tasks_dispatched": summary.running,
+        "tasks_done": summary.complete,
+        "workers_able": summary.workers_total,
         // Jobs of all sizes share the category, so none is the largest.
         "max_cores": "na",
         "max_memory": "na",

@@ -4,7 +4,7 @@
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
 //! * `marks` which outputs are on disk
 //! * `exits` what follows from the end of a program
-//! * `submit`, `act`, `transfer_data`, `query`, `schedd` what clients ask · `report` what catalog and status tools are told
+//! * `submit`, `act`, `transfer_data`, `query`, `schedd` what clients ask · `summary` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
 //! * `recover` after a restart
 //!
@@ -24,11 +24,11 @@ mod policies;
 mod promises;
 mod query;
 mod recover;
-mod report;
 mod results;
 mod schedd;
 mod starving;
 mod submit;
+mod summary;
 mod timers;
 mod transfer_data;
 
@@ -40,7 +40,7 @@ use journal::{Record, Taken};
 pub use self::config::Config;
 use self::promises::{Logged, Promises};
 use self::query::Cursor;
-pub use self::report::{PeerFacts, Report, TaskFacts, TaskPlace};
+pub use self::summary::{PeerFacts, Summary, TaskFacts, TaskPlace};
 use self::timers::{Timer, Timers};
 use crate::ids::{AttemptId, BlobId, ClientId, RecordNo, Timestamp};
 use crate::io::{Ask, Caller, Effect, Input};

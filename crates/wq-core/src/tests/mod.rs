@@ -10,6 +10,6 @@ mod kept;
 mod marks;
 mod matching;
 mod memory;
-mod reports;
 mod running;
 mod spooled;
+mod summary;

@@ -1,4 +1,4 @@
-//! Sums over all peers, kept up to date peer by peer, so that a report looks at none of them.
+//! Sums over all peers, kept up to date peer by peer, so that a summary looks at none of them.
 
 use std::collections::BTreeSet;
 

@@ -6,12 +6,12 @@ use wq_proto::{FromWorker, Protocol, Resource, ResourceKind, TaskStatus};
 use crate::Config;
 use crate::bench::Bench;
 use crate::ids::{JobId, LinkId};
-use crate::master::Report;
+use crate::master::Summary;
 use crate::workers::Sum;
 
 /// Waiting, running, on workers, complete.
-fn tasks(report: &Report) -> [u64; 4] {
-    [report.waiting, report.running, report.on_workers, report.complete]
+fn tasks(summary: &Summary) -> [u64; 4] {
+    [summary.waiting, summary.running, summary.on_workers, summary.complete]
 }
 
 fn foreman(b: &mut Bench, workers: u64) -> LinkId {
@@ -30,24 +30,24 @@ fn workers_below(b: &mut Bench, link: LinkId, workers: u64) {
 #[test]
 fn the_numbers_follow_the_jobs() {
     let mut b = Bench::new();
-    assert_eq!(b.master.report(), Report::default());
+    assert_eq!(b.master.summary(), Summary::default());
     b.submit(&[("RequestCpus", "2")], 5);
-    let all = b.master.report();
+    let all = b.master.summary();
     assert_eq!((tasks(&all), all.needs.cores), ([5, 0, 0, 0], 10));
     let w = b.worker(4);
-    let some = b.master.report();
+    let some = b.master.summary();
     assert_eq!((tasks(&some), some.needs.cores), ([3, 2, 2, 0], 10));
     assert_eq!((some.workers, some.workers_total, some.total.cores, some.used.cores), (1, 1, 4, 4));
     let task = b.tasks(w)[0];
     b.end(w, task, 7);
-    assert_eq!(tasks(&b.master.report()), [2, 2, 2, 1]);
+    assert_eq!(tasks(&b.master.summary()), [2, 2, 2, 1]);
     b.act(Action::Hold, Targets::All);
     b.say(w, FromWorker::Alive);
     b.say(w, FromWorker::Alive);
-    let held = b.master.report();
+    let held = b.master.summary();
     assert_eq!((tasks(&held), held.needs), ([0, 0, 0, 1], Sum::default()), "held jobs need no workers");
     b.lose(w);
-    assert_eq!(b.master.report(), Report { complete: 1, ..Report::default() });
+    assert_eq!(b.master.summary(), Summary { complete: 1, ..Summary::default() });
 }
 
 #[test]
@@ -56,18 +56,18 @@ fn a_task_on_its_way_keeps_a_worker() {
     b.auto.socket = false;
     let _w = b.worker(1);
     b.submit(&[], 2);
-    assert_eq!(tasks(&b.master.report()), [1, 0, 1, 0]);
+    assert_eq!(tasks(&b.master.summary()), [1, 0, 1, 0]);
 }
 
-/// What the factory would still start, without and with its option for foremen (see [`Report`]); each foreman tells its
+/// What the factory would still start, without and with its option for foremen (see [`Summary`]); each foreman tells its
 /// tasks and workers itself.
-fn wanted(report: &Report, told_by_foremen: &[(u64, u64)]) -> (i64, i64) {
+fn wanted(summary: &Summary, told_by_foremen: &[(u64, u64)]) -> (i64, i64) {
     let (tasks, workers): (Vec<u64>, Vec<u64>) = told_by_foremen.iter().copied().unzip();
     let behind = workers.iter().sum::<u64>().saturating_sub(told_by_foremen.len() as u64);
     let less = |all: u64, some: u64| all.cast_signed() - some.cast_signed();
     (
-        less(report.waiting + report.on_workers, report.workers),
-        less(report.waiting + tasks.iter().sum::<u64>(), report.workers + behind),
+        less(summary.waiting + summary.on_workers, summary.workers),
+        less(summary.waiting + tasks.iter().sum::<u64>(), summary.workers + behind),
     )
 }
 
@@ -76,20 +76,20 @@ fn foremen_do_not_make_the_factory_count_twice() {
     let mut b = Bench::new();
     let link = foreman(&mut b, 0);
     b.submit(&[], 10);
-    assert_eq!(wanted(&b.master.report(), &[(0, 0)]), (10, 10), "an empty foreman is no worker");
+    assert_eq!(wanted(&b.master.summary(), &[(0, 0)]), (10, 10), "an empty foreman is no worker");
     workers_below(&mut b, link, 3);
-    let report = b.master.report();
-    assert_eq!((report.waiting, report.running, report.workers_total, report.foremen), (7, 3, 3, 1));
-    assert_eq!(wanted(&report, &[(3, 3)]), (7, 7));
+    let summary = b.master.summary();
+    assert_eq!((summary.waiting, summary.running, summary.workers_total, summary.foremen), (7, 3, 3, 1));
+    assert_eq!(wanted(&summary, &[(3, 3)]), (7, 7));
     let own = b.worker(1);
-    let report = b.master.report();
-    assert_eq!((report.waiting, report.running, report.workers_total, report.used.cores), (6, 4, 4, 4));
-    assert_eq!(report.needs.cores, 7, "what waits and what runs on our own worker");
+    let summary = b.master.summary();
+    assert_eq!((summary.waiting, summary.running, summary.workers_total, summary.used.cores), (6, 4, 4, 4));
+    assert_eq!(summary.needs.cores, 7, "what waits and what runs on our own worker");
     // With the option the factory does not see that our own worker is busy.
-    assert_eq!(wanted(&report, &[(3, 3)]), (6, 5));
+    assert_eq!(wanted(&summary, &[(3, 3)]), (6, 5));
     b.lose(own);
     b.lose(link);
-    assert_eq!(wanted(&b.master.report(), &[]), (10, 10));
+    assert_eq!(wanted(&b.master.summary(), &[]), (10, 10));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_list_of_peers_tells_workers_behind_foremen() {
     let mut b = Bench::new();
     let link = foreman(&mut b, 3);
     let _own = b.worker(1);
-    let workers = |b: &Bench| b.master.report_peers(0).0.iter().map(|peer| peer.workers).collect::<Vec<_>>();
+    let workers = |b: &Bench| b.master.list_peers(0).0.iter().map(|peer| peer.workers).collect::<Vec<_>>();
     assert_eq!(workers(&b), [3, 1]);
     workers_below(&mut b, link, 0);
     assert_eq!(workers(&b), [0, 1]);
@@ -115,9 +115,9 @@ fn hosts_without_work_are_named_until_their_time_is_over() {
         b.resources(w, [1, 4000, 10_000, 0], [1, 4000, 10_000, 0]);
         b.resources(w, [1, 4096, 10_000, 0], [1, 4096, 10_000, 0]);
     }
-    assert_eq!(b.master.report().blocked, ["host0"]);
+    assert_eq!(b.master.summary().blocked, ["host0"]);
     b.pass(61);
-    assert_eq!(b.master.report().blocked, [""; 0]);
+    assert_eq!(b.master.summary().blocked, [""; 0]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_list_of_tasks_goes_part_by_part_and_holds_no_arguments() {
     b.act(Action::Hold, Targets::Jobs(vec![(1, 1)]));
     let (mut from, mut facts, mut parts) = (Some(JobId::new(0, 0)), Vec::new(), 0);
     while let Some(id) = from {
-        let (part, next) = b.master.report_tasks(b.now, id);
+        let (part, next) = b.master.list_tasks(b.now, id);
         facts.extend(part);
         (from, parts) = (next, parts + 1);
     }
@@ -144,8 +144,8 @@ fn a_list_of_peers_goes_part_by_part() {
     let mut b = Bench::new();
     let links: Vec<LinkId> = (0..1003).map(|_| b.worker(1)).collect();
     b.lose(links[5]);
-    let (first, next) = b.master.report_peers(0);
-    let (second, end) = b.master.report_peers(next.unwrap());
+    let (first, next) = b.master.list_peers(0);
+    let (second, end) = b.master.list_peers(next.unwrap());
     assert_eq!((first.len(), second.len(), end), (1000, 2, None));
     assert_eq!((first[5].host.as_str(), second[1].host.as_str()), ("host6", "host1002"));
 }

@@ -8,7 +8,7 @@ use crate::jobs::view::JobView;
 use crate::jobs::{Slot, Status};
 use crate::workers::{Amount, Phase, Shape, Sum};
 
-/// Hosts named in a report; it has to fit a datagram.
+/// Hosts named in a summary; it has to fit a datagram.
 const BLOCKED_MAX: usize = 100;
 
 /// Jobs or peers looked at for one part of a list.
@@ -20,7 +20,7 @@ const PART: usize = 1000;
 /// what `needs` calls for) and takes off `workers`. With its option for foremen it wants `waiting` and what the foremen
 /// say of themselves, and takes off `workers`, those behind foremen, less one for each foreman. Observed with 8.0.0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
+pub struct Summary {
     /// Jobs that wait for a worker; held ones do not.
     pub waiting: u64,
     /// Jobs whose task is with a worker or foreman (`JobStatus` 2).
@@ -96,14 +96,14 @@ pub struct PeerFacts {
 
 impl Master {
     /// The state of the queue.
-    pub fn report(&self) -> Report {
+    pub fn summary(&self) -> Summary {
         let tally = self.peers.tally();
         let (workers, foremen) = (tally.workers, tally.foremen);
         let mut blocked: Vec<String> =
             self.peers.quarantined().take(BLOCKED_MAX).map(|peer| peer.host.to_string()).collect();
         blocked.sort_unstable();
         blocked.dedup();
-        Report {
+        Summary {
             waiting: self.table.idle.ready() as u64,
             running: self.table.totals(None).running,
             on_workers: workers.tasks + foremen.busy,
@@ -122,7 +122,7 @@ impl Master {
     ///
     /// A part looks at a bounded number of jobs and may be empty. A job that is there from the first part to the last is
     /// in exactly one of them.
-    pub fn report_tasks(&self, now: Timestamp, from: JobId) -> (Vec<TaskFacts>, Option<JobId>) {
+    pub fn list_tasks(&self, now: Timestamp, from: JobId) -> (Vec<TaskFacts>, Option<JobId>) {
         let mut jobs = self.table.from(from);
         let part = jobs.by_ref().take(PART);
         let facts = part.filter_map(|(_, slot)| self.task_facts(&self.view(slot, now), slot)).collect();
@@ -152,7 +152,7 @@ impl Master {
     }
 
     /// Peers that are ready, from this slot on, and the slot to go on with; `None` at the end.
-    pub fn report_peers(&self, from: u32) -> (Vec<PeerFacts>, Option<u32>) {
+    pub fn list_peers(&self, from: u32) -> (Vec<PeerFacts>, Option<u32>) {
         let mut facts = Vec::new();
         for peer in self.peers.from(from).filter(|peer| peer.phase == Phase::Ready) {
             if facts.len() == PART {
