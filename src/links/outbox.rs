@@ -28,7 +28,8 @@ pub(crate) struct Outbox {
 enum Item {
     Text(BytesMut),
     Bytes(Bytes),
-    File(Sending),
+    // Most of what is sent is text.
+    File(Box<Sending>),
     Mark(AttemptId),
 }
 
@@ -160,13 +161,15 @@ impl Outbox {
     pub(crate) fn file(&mut self, attempt: AttemptId, path: PathBuf, size: u64, content: Option<BlobId>) {
         if size != 0 {
             let check = content.map(Check::new);
-            self.items.push_back(Item::File(Sending { left: Some(size), check, ..Sending::new(attempt, path) }));
+            let sending = Sending { left: Some(size), check, ..Sending::new(attempt, path) };
+            self.items.push_back(Item::File(Box::new(sending)));
         }
     }
 
     /// Queues all of a blob for an attempt.
     pub(crate) fn blob(&mut self, attempt: AttemptId, path: PathBuf, blob: BlobId) {
-        self.items.push_back(Item::File(Sending { blob: Some(blob), ..Sending::new(attempt, path) }));
+        let sending = Sending { blob: Some(blob), ..Sending::new(attempt, path) };
+        self.items.push_back(Item::File(Box::new(sending)));
     }
 
     /// The file that is being sent, and for whom.
@@ -195,7 +198,7 @@ impl Outbox {
         let length = sending.left.map_or(PIECE, |left| usize::try_from(left).unwrap_or(PIECE).min(PIECE));
         let last = sending.left == Some(length as u64);
         let check = sending.check.take();
-        let Sending { path, blob, open, offset, .. } = &*sending;
+        let Sending { path, blob, open, offset, .. } = &**sending;
         Some(Wanted { path: path.clone(), blob: *blob, open: open.clone(), offset: *offset, length, last, check })
     }
 
