@@ -117,6 +117,13 @@ impl Store {
         }
     }
 
+    /// The bytes of a small blob, from memory or its file; `None` if it is gone.
+    pub(crate) fn read_small(&self, id: BlobId) -> Option<Vec<u8>> {
+        let unwritten = self.unwritten.get(&id).map(|entry| entry.value().to_vec());
+        // Between the two looks it may have been written.
+        unwritten.or_else(|| std::fs::read(self.path(id)).ok())
+    }
+
     /// Begins a large blob.
     pub(crate) fn upload(&self) -> Upload {
         Upload { hash: Sha256::new(), path: self.temp(), file: None, made: false, size: 0 }

@@ -126,7 +126,7 @@ fn time_of(record: &Record) -> Option<i64> {
         Record::Ended(r) => r.at_s,
         Record::LeftQueue(r) => r.at_s,
         Record::CheckpointBegin(r) => r.at_s,
-        Record::CheckpointJob(r) => r.status_since_s,
+        Record::CheckpointJob(r) => r.story.as_ref()?.status_since_s?,
         _ => return None,
     })
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use control_proto::{Reply, Totals};
-use journal::Taken;
+use journal::{Record, Taken};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use wq_core::ids::{BlobId, Timestamp};
@@ -248,7 +248,12 @@ impl Shell {
             }
             Effect::Record { no, record, promise } => {
                 self.unmarked.set(true);
+                let checkpoint = matches!(*record, Record::CheckpointBegin(_));
                 self.with_writers(|(records, _)| records.keep(no, record, promise));
+                if checkpoint {
+                    // The older ones go with their segments.
+                    self.mark_clock();
+                }
             }
             Effect::Sync { upto } => self.with_writers(|(records, _)| records.sync(upto)),
             Effect::Prepare { attempt, plan } => {

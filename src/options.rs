@@ -112,6 +112,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superusers: Option<Vec<String>>,
 
+    /// Let the journal grow to this size, in KiB, before it is compacted [default: 16384]
+    #[arg(long, env = "AWQ_JOURNAL_FLOOR_KB", value_name = "KIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal_floor_kb: Option<u64>,
+
     /// Wait until delivered outputs are on disk before a job counts as ended [default: false]
     #[arg(long, env = "AWQ_OUTPUTS_FSYNC", value_name = "BOOL", value_parser = BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", require_equals = true)]
@@ -191,6 +196,8 @@ pub struct Options {
     pub group: Option<String>,
     /// Users with root's rights over jobs.
     pub superusers: Vec<String>,
+    /// Size, in KiB, below which the journal is not compacted.
+    pub journal_floor_kb: u64,
     /// Outputs are synced before a job ends.
     pub outputs_fsync: bool,
     /// Largest submission, bytes.
@@ -312,6 +319,7 @@ impl Settings {
             log_format: self.log_format.unwrap_or_default(),
             group: self.group,
             superusers: self.superusers.unwrap_or_default(),
+            journal_floor_kb: self.journal_floor_kb.unwrap_or(16 << 10).min(u64::MAX >> 10),
             outputs_fsync: self.outputs_fsync.unwrap_or(false),
             submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),

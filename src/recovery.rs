@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use journal::{JournalError, Record, Recovery, Tail, replay};
+use journal::{Blob, JournalError, Record, Recovery, Tail, replay};
 use wq_core::Master;
 use wq_core::ids::{BlobId, JobId, RecordNo};
 
@@ -50,9 +50,12 @@ pub(crate) fn recover(storage: &FileStorage, store: &Store, core: &mut Master) -
             // The checkpoint that follows holds what it did.
             return;
         }
-        if let Record::Submitted(submitted) = &entry.record {
-            broken = broken.take().or(restore(submitted, store, &mut present).err());
-        }
+        let blobs = match &entry.record {
+            Record::Submitted(submitted) => &submitted.blobs[..],
+            Record::CheckpointBlob(content) => std::slice::from_ref(&content.blob),
+            _ => &[],
+        };
+        broken = broken.take().or(restore(blobs, store, &mut present).err());
         core.recover(RecordNo(entry.seq), &entry.record);
     })?;
     match broken {
@@ -108,8 +111,8 @@ pub(crate) fn tell_tail(recovery: &Recovery) {
 }
 
 /// Small files are written without an fsync, so a power cut may have taken them.
-fn restore(submitted: &journal::Submitted, store: &Store, present: &mut HashSet<BlobId>) -> std::io::Result<()> {
-    for blob in &submitted.blobs {
+fn restore(blobs: &[Blob], store: &Store, present: &mut HashSet<BlobId>) -> std::io::Result<()> {
+    for blob in blobs {
         let id = BlobId(blob.hash);
         if let Some(bytes) = &blob.inline
             && (present.insert(id) || store.is_short(id, blob.len))
@@ -122,8 +125,6 @@ fn restore(submitted: &journal::Submitted, store: &Store, present: &mut HashSet<
 
 #[cfg(test)]
 mod tests {
-    use journal::{Blob, Submitted};
-
     use super::*;
 
     #[test]
@@ -145,21 +146,13 @@ mod tests {
         let content = b"#!/bin/sh\n".to_vec();
         let id = crate::blobs::hash(&content);
         let blob = Blob { hash: id.0, len: content.len() as u64, mode: 0o755, inline: Some(content) };
-        let submitted = Submitted {
-            at_s: 0,
-            wall_s: 0,
-            uid: 1,
-            gid: 1,
-            owner: "alice".into(),
-            clusters: vec![],
-            blobs: vec![blob],
-        };
+        let blobs = [blob];
         let mut present = HashSet::new();
-        restore(&submitted, &store, &mut present).unwrap();
+        restore(&blobs, &store, &mut present).unwrap();
         assert_eq!(store.list().unwrap(), present);
         // A power cut may also leave the name without the bytes.
         store.write_small(id, b"").unwrap();
-        restore(&submitted, &store, &mut present).unwrap();
+        restore(&blobs, &store, &mut present).unwrap();
         assert!(!store.is_short(id, 10));
         tidy(&store, std::iter::empty()).unwrap();
         assert!(store.list().unwrap().is_empty());

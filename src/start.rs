@@ -15,6 +15,7 @@ use bytes::Bytes;
 use nix::unistd::{Gid, Group, geteuid, getuid};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use wq_core::ids::BlobId;
 use wq_core::io::BlobIn;
 use wq_core::{Config, Master};
 use wq_proto::Password;
@@ -31,7 +32,7 @@ use crate::outputs::{self, Outputs, Words};
 use crate::places::{self, StateDir};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
-use crate::record_keeper::RecordKeeper;
+use crate::record_keeper::{Compaction, RecordKeeper};
 use crate::report::Report;
 use crate::status::About;
 use crate::{catalog, control, legacy, limits, logging, recovery, stop};
@@ -162,6 +163,12 @@ fn build(
     let outputs = Outputs::new(words.clone(), random_name(), &spool.join("unfinished"), options.outputs_fsync)
         .context("cannot open the list of unfinished outputs")?;
     let writer = recovered.journal.writer(random());
+    let live = recovered.journal.checkpoint.map_or(0, |checkpoint| checkpoint.bytes);
+    let compaction = Compaction::new(options.journal_floor_kb << 10, live);
+    let contents = {
+        let store = Arc::clone(&store);
+        move |hash: &journal::BlobHash| store.read_small(BlobId(*hash))
+    };
     let shell = Shell::new(Parts {
         core,
         clock,
@@ -173,7 +180,7 @@ fn build(
         preparer: Preparer::new(words),
         about,
         turn: Rc::clone(&turn),
-        records: RecordKeeper::start(writer, storage, results.clone(), Rc::clone(&turn))
+        records: RecordKeeper::start(writer, storage, compaction, contents, results.clone(), Rc::clone(&turn))
             .context("cannot start a thread")?,
         logs: EventLogs::start(results).context("cannot start a thread")?,
         drain_file,

@@ -25,7 +25,7 @@ use crate::links::{self, Links};
 use crate::outputs::{Outputs, Words};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
-use crate::record_keeper::RecordKeeper;
+use crate::record_keeper::{Compaction, RecordKeeper};
 use crate::status::About;
 
 /// Most links of a bench.
@@ -77,6 +77,8 @@ impl Bench {
             records: RecordKeeper::start(
                 Writer::create([1; 16]),
                 FileStorage::new(&journal),
+                Compaction::new(u64::MAX, 0),
+                |_| None,
                 results.clone(),
                 Rc::clone(&turn),
             )

@@ -1,14 +1,17 @@
-//! The disk under the journal is full (requirement R-19).
+//! The disk under the journal is full (requirement R-19): submissions are refused, the rest goes on, and so does everything
+//! when somebody has made room.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::{Site, SiteOptions, run_command};
+use testkit::{Site, SiteOptions, WorkerOptions, run_command};
 
 /// Size of the disk at first, and when somebody has made room.
 const SMALL: &str = "size=400k,mode=0700";
 const LARGE: &str = "size=16m";
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// A tmpfs; let go also when the test fails, and while somebody still uses it.
 struct Mount<'a>(&'a Path);
@@ -43,9 +46,18 @@ fn a_full_disk_refuses_submissions_and_loses_nothing() {
         return;
     };
     site.start_master();
+    // A job that runs while the disk gets full, and ends while it is.
+    let _worker = site.worker(WorkerOptions::cores(1));
+    let gate = site.home().join("gate");
+    let script = format!("#!/bin/sh\nwhile [ ! -e '{}' ]; do sleep 0.05; done\necho done\n", gate.display());
+    site.write_script("job.sh", &script);
+    let running = site.submit("executable = job.sh\noutput = out\nlog = log\nqueue\n").to_string();
+    site.wait_until(SOON, "a running job", || site.statuses(1) == [2]);
     let padding = "x".repeat(4000);
-    let text = format!("executable = /bin/true\ntransfer_executable = false\narguments = {padding}\nqueue\n");
-    let mut accepted = Vec::new();
+    let text = format!(
+        "executable = /bin/true\ntransfer_executable = false\narguments = {padding}\nrequest_cpus = 99\nqueue\n"
+    );
+    let mut accepted = vec![running];
     let refused = loop {
         let answer = run_command(
             &mut site.condor_command::<&str>("condor_submit", &[]),
@@ -61,6 +73,7 @@ fn a_full_disk_refuses_submissions_and_loses_nothing() {
     };
     println!("{} submissions fit, then: {}", accepted.len(), refused.stderr.trim());
     assert!(accepted.len() >= 10, "{refused}");
+    let refused_text = refused.stderr.clone();
     let check_refusal = |answer: testkit::Answer| {
         let answer = answer.exits(1);
         assert!(answer.stderr.contains("No space left on device"), "{answer}");
@@ -71,17 +84,27 @@ fn a_full_disk_refuses_submissions_and_loses_nothing() {
         site.condor("condor_q", &["-af", "ClusterId"], "").ok().stdout.lines().map(str::to_owned).collect()
     };
     assert_eq!(clusters(), accepted, "queries go on");
-    // Also one that would fit: whether the disk has what was written last is unknown.
-    let small = "executable = /bin/true\ntransfer_executable = false\nqueue\n";
+    // Also one that would fit: somebody must make room first.
+    let small = "executable = /bin/true\ntransfer_executable = false\nrequest_cpus = 99\nqueue\n";
     check_refusal(site.condor("condor_submit", &[], small));
     assert_eq!(clusters(), accepted);
+    check_refusal(site.condor("condor_rm", &[&accepted[1]], ""));
+    std::fs::write(&gate, "").unwrap();
+    site.wait_until(SOON, "the output of the job", || {
+        std::fs::read_to_string(site.home().join("out")).is_ok_and(|text| text == "done\n")
+    });
+    assert_eq!(clusters(), accepted, "its end waits for the disk");
 
-    site.kill_9();
+    // Without a restart: the end comes to the disk, and submissions are taken again.
     mount.enlarge();
-    site.start_master();
-    assert_eq!(clusters(), accepted, "nothing acknowledged is lost, nothing refused is there");
+    accepted.remove(0);
+    site.wait_until(SOON, "the end of the job", || clusters() == accepted);
+    let log = site.read("log");
+    assert_eq!(log.matches("\n005 (").count(), 1, "{log}");
     accepted.push(site.submit(small).to_string());
-    site.restart();
     assert_eq!(clusters(), accepted);
+    site.kill_9();
+    site.start_master();
+    assert_eq!(clusters(), accepted, "nothing acknowledged is lost, nothing refused is there ({refused_text})");
     site.stop_master();
 }

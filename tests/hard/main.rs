@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod compaction;
 mod durable;
 mod full_disk;
 mod never_zero;

@@ -9,9 +9,10 @@ use std::{env, fs};
 
 use journal::powercut::Disk;
 use journal::{
-    Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark, Counters,
-    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, How, JobId, JobStatus, LeftQueue, Lost, LostReason, Record,
-    Released, Removed, Started, Storage, Submitted, SubmittedCluster, Taken, Writer, replay, segment_name,
+    Allocation, Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
+    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, HoldReason, How, JobId, JobStatus, JobStory, LeftQueue, Lost,
+    LostReason, OutputsUpto, Record, Released, Removed, Started, Storage, Submitted, SubmittedCluster, Taken, Writer,
+    replay, segment_name,
 };
 
 fn main() {
@@ -97,6 +98,7 @@ fn history() -> Vec<Record> {
         ended(second).into(),
         HistoryUpto { seq: 11 }.into(),
         LeftQueue { job: second, at_s: 160, how: How::Completed }.into(),
+        OutputsUpto { seq: 14 }.into(),
     ]
 }
 
@@ -170,37 +172,30 @@ fn checkpoint() -> Vec<Record> {
         proxy: None,
         token: Some([0x5A; 32]),
     };
-    let counters = Counters {
-        job_starts: 1,
-        shadow_starts: 1,
-        matches: 1,
-        completions: 0,
-        holds: 1,
-        holds_by_code: vec![(12, 1)],
-        vacates: vec![(LostReason::LinkLost, 1)],
-        counted_losses: 1,
-        run_time_us: 10_000_000,
-        bytes_sent: 17,
-        bytes_received: 0,
-    };
-    let state = CheckpointJob {
-        reflects_seq: 14,
-        job,
-        row: vec![3, b'"', b'0', b'"'],
-        status: JobStatus::Idle,
-        status_since_s: 140,
+    let story = JobStory {
+        status_since_s: Some(140),
         last_status: Some(JobStatus::Held),
+        attempts: 1,
+        starts: 1,
+        losses: 1,
+        holds: 1,
+        system_holds: 1,
+        last_hold: Some(HoldReason { code: 12, subcode: 28, reason: "No space left on device".to_owned() }),
+        release_reason: Some("via condor_release (by user alice)".to_owned()),
+        vacate: Some((lost().text, lost().at_s)),
+        vacates: vec![("WorkerLost".to_owned(), 1)],
         edits: vec![("JobPrio".to_owned(), Some("10".to_owned())), ("Rank".to_owned(), None)],
-        counters,
-        held: Some(held(job)),
-        released: Some(Released { job, at_s: 140, reason: "via condor_release (by user alice)".to_owned() }),
-        removed: None,
-        started: Some(started(job, 1)),
-        lost: Some(lost()),
-        ended: None,
+        first_start_s: Some(110),
+        start_s: Some(110),
+        run_time_s: 10,
+        last_host: Some("slot1@worker1.example.org".to_owned()),
+        allocation: Some(Allocation { cpus: 2, memory_mb: 4096, disk_mb: 20_000, gpus: 0 }),
+        ..JobStory::default()
     };
+    let row = vec![3, b'"', b'0', b'"'];
+    let state = CheckpointJob { reflects_seq: 15, job, row, status: JobStatus::Idle, story: Some(story.into()) };
     // Records and marks have one numbering; the begin is found at this number by the test that reads it.
-    let begin_seq = 20;
+    let begin_seq = 21;
     vec![
         CheckpointBegin { next_cluster: 2, at_s: 170 }.into(),
         CheckpointBlob { uid: 1000, blob: blob() }.into(),

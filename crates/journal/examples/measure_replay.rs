@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use journal::powercut::Disk;
 use journal::{
-    CheckpointBegin, CheckpointCluster, CheckpointEnd, CheckpointJob, Counters, JobId, JobStatus, Record, Started,
+    Allocation, CheckpointBegin, CheckpointCluster, CheckpointEnd, CheckpointJob, JobId, JobStatus, JobStory, Record,
     Storage, Writer, replay,
 };
 
@@ -79,26 +79,16 @@ fn checkpoint_job(proc_: u32) -> Record {
         job,
         row: format!("\"input{proc_}.dat\"\"out.{proc_}\"\"err.{proc_}\"").into_bytes(),
         status: JobStatus::Running,
-        status_since_s: 1_000,
-        last_status: Some(JobStatus::Idle),
-        edits: Vec::new(),
-        counters: Counters { job_starts: 1, shadow_starts: 1, matches: 1, ..Counters::default() },
-        held: None,
-        released: None,
-        removed: None,
-        started: Some(Started {
-            job,
-            at_s: 1_000,
-            attempt: 1,
-            host: "worker17.example.org".to_owned(),
-            slot: "slot1@worker17.example.org".to_owned(),
-            cpus: 1,
-            memory_mb: 2048,
-            disk_mb: 10_000,
-            gpus: 0,
-        }),
-        lost: None,
-        ended: None,
+        story: Some(Box::new(JobStory {
+            status_since_s: Some(1_000),
+            last_status: Some(JobStatus::Idle),
+            attempts: 1,
+            starts: 1,
+            start_s: Some(1_000),
+            host: Some("slot1@worker17.example.org".to_owned()),
+            allocation: Some(Allocation { cpus: 1, memory_mb: 2048, disk_mb: 10_000, gpus: 0 }),
+            ..JobStory::default()
+        })),
     }
     .into()
 }

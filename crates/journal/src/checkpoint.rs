@@ -5,12 +5,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::JobId;
-use crate::record::{Blob, BlobHash, Edits, Ended, Held, Lost, LostReason, Released, Removed, Started};
+use crate::record::{Blob, BlobHash, Edits, Exit};
 
 /// A checkpoint begins: from here to its end stands the whole state, among records of what happens meanwhile.
 ///
-/// Right after it the current `ClockMark`, `EventsUpto`, `HistoryUpto` and each `Taken` whose file is not yet unlinked
-/// are written again, as ordinary records, since the older ones may go with their segments.
+/// Right after it the current `ClockMark`, whether outputs are marked (`OutputsUpto`) and each `Taken` whose file is not yet
+/// unlinked are written again, as ordinary records, since the older ones may go with their segments. Before its end,
+/// `EventsUpto`, `HistoryUpto` and `OutputsUpto` are past everything that its jobs reflect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointBegin {
     /// The next free cluster number.
@@ -45,19 +46,19 @@ pub struct CheckpointCluster {
     pub gid: u32,
     /// Login name of the owner.
     pub owner: String,
-    /// As in [`SubmittedCluster`](crate::SubmittedCluster).
+    /// As in [`SubmittedCluster`](crate::SubmittedCluster), with what the queue has added.
     pub ad: Vec<(String, String)>,
     /// As in [`SubmittedCluster`](crate::SubmittedCluster).
     pub varying: Vec<String>,
-    /// The executable, one of the owner's blobs.
+    /// The executable, one of the owner's blobs, if `ad` does not say so itself.
     pub executable: Option<BlobHash>,
-    /// The X.509 proxy, one of the owner's blobs.
+    /// The X.509 proxy, one of the owner's blobs, if `ad` does not say so itself.
     pub proxy: Option<BlobHash>,
-    /// The bearer token, one of the owner's blobs.
+    /// The bearer token, one of the owner's blobs, if `ad` does not say so itself.
     pub token: Option<BlobHash>,
 }
 
-/// The whole durable state of one job: its row, its counters, and the last record of each kind that it had.
+/// The whole durable state of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointJob {
     /// Records of this job up to this sequence number are contained; replay skips them.
@@ -69,26 +70,96 @@ pub struct CheckpointJob {
     pub row: Vec<u8>,
     /// Its state.
     pub status: JobStatus,
-    /// When it entered that state.
-    pub status_since_s: i64,
+    /// What happened to it; `None`: nothing yet.
+    pub story: Option<Box<JobStory>>,
+}
+
+/// What happened to a job since it was submitted. Times are those of the service clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStory {
+    /// When it entered its state; `None`: when it was submitted.
+    pub status_since_s: Option<i64>,
     /// The state before.
     pub last_status: Option<JobStatus>,
-    /// All changes of its ad so far; one entry an attribute.
+    /// `NumShadowStarts`.
+    pub attempts: u32,
+    /// `NumJobStarts`.
+    pub starts: u32,
+    /// Losses that count against the job since its last release.
+    pub losses: u32,
+    /// `NumHolds`.
+    pub holds: u32,
+    /// `NumSystemHolds`.
+    pub system_holds: u32,
+    /// `NumJobCompletions`.
+    pub completions: u32,
+    /// Why it is held.
+    pub hold: Option<HoldReason>,
+    /// Why it was held before.
+    pub last_hold: Option<HoldReason>,
+    /// `ReleaseReason`.
+    pub release_reason: Option<String>,
+    /// `RemoveReason`.
+    pub remove_reason: Option<String>,
+    /// Its log has heard of its removal; its owner wants to see it.
+    pub told_removed: bool,
+    /// `VacateReason` and `LastVacateTime`.
+    pub vacate: Option<(String, i64)>,
+    /// `NumVacatesByReason`: name and how often.
+    pub vacates: Vec<(String, u32)>,
+    /// All changes of its ad so far, in order.
     pub edits: Edits,
-    /// What is counted.
-    pub counters: Counters,
-    /// Its last hold.
-    pub held: Option<Held>,
-    /// Its last release.
-    pub released: Option<Released>,
-    /// Its removal.
-    pub removed: Option<Removed>,
-    /// Its last start.
-    pub started: Option<Started>,
-    /// Its last loss.
-    pub lost: Option<Lost>,
-    /// Its last end.
-    pub ended: Option<Ended>,
+    /// `JobStartDate`.
+    pub first_start_s: Option<i64>,
+    /// `JobCurrentStartDate`.
+    pub start_s: Option<i64>,
+    /// Run time of all past attempts, seconds.
+    pub run_time_s: i64,
+    /// `RemoteHost`, while it runs.
+    pub host: Option<String>,
+    /// `LastRemoteHost`.
+    pub last_host: Option<String>,
+    /// What the last start was given.
+    pub allocation: Option<Allocation>,
+    /// How its program ended.
+    pub ending: Option<JobEnding>,
+}
+
+/// `HoldReasonCode`, `HoldReasonSubCode`, `HoldReason`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldReason {
+    /// The code.
+    pub code: i32,
+    /// The sub code.
+    pub subcode: i32,
+    /// One line.
+    pub reason: String,
+}
+
+/// What a start was given of its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// Cores.
+    pub cpus: u32,
+    /// MB.
+    pub memory_mb: u64,
+    /// MB.
+    pub disk_mb: u64,
+    /// GPUs.
+    pub gpus: u32,
+}
+
+/// The end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobEnding {
+    /// Code or signal.
+    pub exit: Exit,
+    /// When.
+    pub at_s: i64,
+    /// Bytes that went to the worker.
+    pub bytes_sent: u64,
+    /// Bytes that came back.
+    pub bytes_received: u64,
 }
 
 /// The states of HTCondor that a job can rest in; `JobStatus` shows them as 1 to 5.
@@ -104,33 +175,6 @@ pub enum JobStatus {
     Completed,
     /// 5: held.
     Held,
-}
-
-/// What is counted over the life of a job.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// `NumJobStarts`.
-    pub job_starts: u32,
-    /// `NumShadowStarts`.
-    pub shadow_starts: u32,
-    /// `NumJobMatches`.
-    pub matches: u32,
-    /// `NumJobCompletions`.
-    pub completions: u32,
-    /// `NumHolds`.
-    pub holds: u32,
-    /// `NumHoldsByReason`: hold code and how often.
-    pub holds_by_code: Vec<(i32, u32)>,
-    /// `NumVacatesByReason`: reason and how often.
-    pub vacates: Vec<(LostReason, u32)>,
-    /// Losses that count against the job since its last good start.
-    pub counted_losses: u32,
-    /// Run time of all attempts, µs (`RemoteWallClockTime`, `CumulativeSlotTime`).
-    pub run_time_us: u64,
-    /// Bytes sent to workers in all attempts.
-    pub bytes_sent: u64,
-    /// Bytes received from workers in all attempts.
-    pub bytes_received: u64,
 }
 
 /// A checkpoint is complete. Without this record what stands since its begin is as if never written.

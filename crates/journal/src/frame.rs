@@ -18,6 +18,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::old::CheckpointJobV1;
 use crate::record::Record;
 
 /// Bytes before the payload.
@@ -89,9 +90,9 @@ pub(crate) const KIND_CHECKPOINT_BEGIN: u8 = 32;
 /// Kind byte of [`Record::CheckpointEnd`].
 pub(crate) const KIND_CHECKPOINT_END: u8 = 36;
 
-/// The one table of kinds: byte, newest version, variant.
+/// The one table of kinds: byte, newest version, variant, and what was written under earlier versions.
 macro_rules! kinds {
-    ($($byte:literal $version:literal $name:ident)*) => {
+    ($($byte:literal $version:literal $name:ident $(($old_version:literal $old:ty))*)*) => {
         impl Record {
             /// Byte that stands for the kind in a frame.
             pub fn kind(&self) -> u8 {
@@ -103,7 +104,8 @@ macro_rules! kinds {
                 match self { $(Record::$name(_) => stringify!($name),)* }
             }
 
-            fn version(&self) -> u8 {
+            /// Newest version of the kind: the one that is written.
+            pub fn version(&self) -> u8 {
                 match self { $(Record::$name(_) => $version,)* }
             }
 
@@ -118,7 +120,12 @@ macro_rules! kinds {
         /// [`PayloadError`].
         pub fn decode(kind: u8, version: u8, payload: &[u8]) -> Result<Record, PayloadError> {
             match kind {
-                $($byte => decode_struct(stringify!($name), $version, version, payload).map(Record::$name),)*
+                $($byte => match version {
+                    $version => decode_struct(stringify!($name), payload).map(Record::$name),
+                    $($old_version => decode_struct(stringify!($name), payload)
+                        .map(|old: $old| Record::$name(old.into())),)*
+                    _ => Err(PayloadError::UnknownVersion { name: stringify!($name), version, known: $version }),
+                },)*
                 _ => Err(PayloadError::UnknownKind { kind }),
             }
         }
@@ -142,7 +149,7 @@ kinds! {
     32 1 CheckpointBegin
     33 1 CheckpointBlob
     34 1 CheckpointCluster
-    35 1 CheckpointJob
+    35 2 CheckpointJob (1 CheckpointJobV1)
     36 1 CheckpointEnd
 }
 
@@ -162,15 +169,7 @@ fn encode_struct<T: Serialize>(payload: &T, out: Vec<u8>) -> Vec<u8> {
     postcard::to_extend(payload, out).expect("a vector takes every record: no type here can fail to serialize")
 }
 
-fn decode_struct<T: DeserializeOwned>(
-    name: &'static str,
-    known: u8,
-    version: u8,
-    payload: &[u8],
-) -> Result<T, PayloadError> {
-    if version != known {
-        return Err(PayloadError::UnknownVersion { name, version, known });
-    }
+fn decode_struct<T: DeserializeOwned>(name: &'static str, payload: &[u8]) -> Result<T, PayloadError> {
     let (value, rest) = postcard::take_from_bytes(payload).map_err(|cause| PayloadError::Malformed { name, cause })?;
     if !rest.is_empty() {
         return Err(PayloadError::Trailing { name, bytes: rest.len() });

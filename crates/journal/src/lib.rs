@@ -11,6 +11,7 @@ mod checkpoint;
 mod error;
 pub mod frame;
 mod job_id;
+mod old;
 #[doc(hidden)]
 pub mod powercut;
 mod raw_bytes;
@@ -23,7 +24,8 @@ mod walk;
 mod writer;
 
 pub use checkpoint::{
-    CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, Counters, JobStatus,
+    Allocation, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, HoldReason,
+    JobEnding, JobStatus, JobStory,
 };
 pub use error::{Fault, JournalError, Position};
 pub use frame::{EncodeError, PAYLOAD_MAX, PayloadError};
@@ -36,4 +38,4 @@ pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
 pub use salvage::{Loss, Salvaged, salvage};
 pub use segment::{JournalId, segment_name, segment_number};
 pub use storage::Storage;
-pub use writer::{Batch, ROTATE_AT, Segment, Step, UNSYNCED_MAX, Writer};
+pub use writer::{Batch, ROTATE_AT, Segment, Step, StepError, UNSYNCED_MAX, Writer};

@@ -77,6 +77,8 @@ pub struct Checkpoint {
     pub end_seq: u64,
     /// Jobs in it.
     pub jobs: u64,
+    /// Bytes of its own records: what the live state takes.
+    pub bytes: u64,
 }
 
 /// How a journal ended.
@@ -245,12 +247,18 @@ struct Survey {
     gaps: u64,
     begin_seq: u64,
     jobs: u64,
+    bytes: u64,
 }
 
 impl Survey {
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), JournalError> {
+        if frame.head.kind == KIND_CHECKPOINT_BEGIN {
+            (self.begin_seq, self.jobs, self.bytes) = (frame.head.seq, 0, 0);
+        }
+        if (KIND_CHECKPOINT_BEGIN..=KIND_CHECKPOINT_END).contains(&frame.head.kind) {
+            self.bytes += (frame::HEADER_LEN + frame.payload.len()) as u64;
+        }
         match frame.head.kind {
-            KIND_CHECKPOINT_BEGIN => (self.begin_seq, self.jobs) = (frame.head.seq, 0),
             KIND_CHECKPOINT_JOB => self.jobs += 1,
             KIND_GAP => self.gaps += 1,
             KIND_CHECKPOINT_END | KIND_EVENTS_UPTO | KIND_HISTORY_UPTO => match decode(frame)? {
@@ -265,8 +273,12 @@ impl Survey {
                             found: self.jobs,
                         });
                     }
-                    self.checkpoint =
-                        Some(Checkpoint { begin_seq: end.begin_seq, end_seq: frame.head.seq, jobs: end.jobs });
+                    self.checkpoint = Some(Checkpoint {
+                        begin_seq: end.begin_seq,
+                        end_seq: frame.head.seq,
+                        jobs: end.jobs,
+                        bytes: self.bytes,
+                    });
                 }
                 _ => {}
             },

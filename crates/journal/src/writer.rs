@@ -73,28 +73,39 @@ impl Step {
     ///
     /// # Errors
     /// The first error of the storage; the rest of the step is not tried.
-    pub fn carry_out(&self, storage: &mut impl Storage) -> io::Result<()> {
+    pub fn carry_out(&self, storage: &mut impl Storage) -> Result<(), StepError> {
         match self {
             Step::Create { segment, header } => {
-                storage.create(*segment)?;
-                storage.append(*segment, header)?;
-                storage.sync(*segment)?;
-                storage.sync_dir()
+                storage.create(*segment).map_err(StepError::Write)?;
+                storage.append(*segment, header).map_err(StepError::Write)?;
+                storage.sync(*segment).map_err(StepError::Sync)?;
+                storage.sync_dir().map_err(StepError::Sync)
             }
-            Step::Append { segment, bytes } => storage.append(*segment, bytes),
-            Step::Sync { segment } => storage.sync(*segment),
+            Step::Append { segment, bytes } => storage.append(*segment, bytes).map_err(StepError::Write),
+            Step::Sync { segment } => storage.sync(*segment).map_err(StepError::Sync),
             Step::Truncate { segment, len } => {
-                storage.truncate(*segment, *len)?;
-                storage.sync(*segment)
+                storage.truncate(*segment, *len).map_err(StepError::Write)?;
+                storage.sync(*segment).map_err(StepError::Sync)
             }
             Step::Remove { segment } => {
-                if storage.list()?.contains(segment) {
-                    storage.remove(*segment)?;
+                if storage.list().map_err(StepError::Write)?.contains(segment) {
+                    storage.remove(*segment).map_err(StepError::Write)?;
                 }
-                storage.sync_dir()
+                storage.sync_dir().map_err(StepError::Sync)
             }
         }
     }
+}
+
+/// Why a step was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Files could not be changed; the steps of [`Writer::abandon`] take back what was done.
+    #[error(transparent)]
+    Write(io::Error),
+    /// Nobody knows what is on disk, and trying again proves nothing.
+    #[error(transparent)]
+    Sync(io::Error),
 }
 
 /// What has gathered since the last batch.
@@ -116,7 +127,7 @@ impl Batch {
     ///
     /// # Errors
     /// The first error of the storage; then [`Writer::abandon`] takes the batch back.
-    pub fn carry_out(&self, storage: &mut impl Storage) -> io::Result<()> {
+    pub fn carry_out(&self, storage: &mut impl Storage) -> Result<(), StepError> {
         self.steps.iter().try_for_each(|step| step.carry_out(storage))
     }
 }

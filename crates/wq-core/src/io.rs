@@ -86,6 +86,18 @@ pub enum Input {
         /// Text of the error for users.
         reason: String,
     },
+    /// The journal cannot be written for now, a full disk for example; what was tried is undone. The shell keeps the
+    /// records and writes them when there is room, all but these.
+    StoreFull {
+        /// Text of the error for users.
+        reason: String,
+        /// Submissions, which are refused.
+        refused: Vec<RecordNo>,
+    },
+    /// The journal can be written again, and everything that waited is.
+    StoreRoom,
+    /// Most of the journal tells of jobs that are gone: the live ones shall be written anew.
+    CompactionDue,
     /// Answer to [`Effect::Prepare`].
     Prepared {
         /// Which.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use journal::powercut::{Dice, Disk};
 use journal::{
-    CheckpointBegin, CheckpointEnd, CheckpointJob, Entry, EventsUpto, Fault, HistoryUpto, How, JobId, JournalError,
-    LeftQueue, Record, Released, Storage, Submitted, SubmittedCluster, Writer, replay, survey,
+    CheckpointBegin, CheckpointEnd, CheckpointJob, Entry, EventsUpto, Fault, HistoryUpto, How, JobId, JobStatus,
+    JobStory, JournalError, LeftQueue, Record, Released, Storage, Submitted, SubmittedCluster, Writer, replay, survey,
 };
 
-use crate::records::{commit, of_kind};
+use crate::records::commit;
 
 /// The smallest queue: each job counts its releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +40,8 @@ impl Queue {
             }
             Record::CheckpointBegin(begin) => self.next_cluster = self.next_cluster.max(begin.next_cluster),
             Record::CheckpointJob(job) => {
-                self.jobs.insert(job.job, (job.reflects_seq, job.counters.holds));
+                let releases = job.story.as_ref().map_or(0, |story| story.holds);
+                self.jobs.insert(job.job, (job.reflects_seq, releases));
                 self.reflected.insert(job.job, job.reflects_seq);
             }
             _ => {}
@@ -85,10 +86,8 @@ fn submitted(cluster: u32, procs: u32) -> Record {
 }
 
 fn checkpoint_job(job: JobId, reflects_seq: u64, count: u32) -> Record {
-    let Record::CheckpointJob(mut record) = of_kind(16, &mut Dice::new(1)) else { unreachable!() };
-    *record = CheckpointJob { job, reflects_seq, ..*record };
-    record.counters.holds = count;
-    Record::CheckpointJob(record)
+    let story = JobStory { holds: count, ..JobStory::default() };
+    CheckpointJob { reflects_seq, job, row: Vec::new(), status: JobStatus::Idle, story: Some(story.into()) }.into()
 }
 
 /// A queue with its journal.

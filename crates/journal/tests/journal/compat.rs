@@ -32,6 +32,11 @@ fn check(version: &str, known_kinds: usize) {
 }
 
 #[test]
+fn v2() {
+    check("v2", 19);
+}
+
+#[test]
 fn v1() {
     check("v1", 18);
 }

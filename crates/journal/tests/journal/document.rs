@@ -11,7 +11,7 @@ fn every_kind_stands_in_the_document() {
     for kind in 0..KINDS {
         let record = of_kind(kind, &mut Dice::new(1));
         let promise = if record.is_promise() { "promise" } else { "note" };
-        let row = format!("| {} | 1 | {} | {promise} |", record.kind(), record.name());
+        let row = format!("| {} | {} | {} | {promise} |", record.kind(), record.version(), record.name());
         assert!(document.contains(&row), "{row}");
     }
     let limits = [

@@ -1,7 +1,7 @@
 //! a write that fails is taken back whole, and the journal goes on when there is room again.
 
 use journal::powercut::{Dice, Disk};
-use journal::{Writer, survey};
+use journal::{StepError, Writer, survey};
 use proptest::prelude::*;
 
 use crate::records::{commit, read_back, record};
@@ -30,6 +30,7 @@ fn history(seed: u64) {
                 writer.synced(batch.upto_seq);
             }
             Err(error) => {
+                let StepError::Write(error) = error else { panic!("no sync has failed: {error}") };
                 assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
                 refused += 1;
                 for step in writer.abandon(batch) {

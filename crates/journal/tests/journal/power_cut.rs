@@ -1,7 +1,7 @@
 //! whatever a power cut does to unsynced bytes, everything promised is there and nothing is there by half.
 
 use journal::powercut::{Dice, Disk};
-use journal::{Batch, Record, Storage, Writer, replay};
+use journal::{Batch, Record, StepError, Storage, Writer, replay};
 use proptest::prelude::*;
 
 use crate::records::record;
@@ -35,11 +35,11 @@ impl World {
     }
 
     /// Carries a batch out as the shell does; stops where the power goes.
-    fn commit(&mut self, sync: bool) -> std::io::Result<()> {
+    fn commit(&mut self, sync: bool) -> Result<(), StepError> {
         while let Some(batch) = self.writer.take_batch() {
             self.carry_out(&batch)?;
             if sync || batch.must_sync {
-                self.disk.sync(batch.segment)?;
+                self.disk.sync(batch.segment).map_err(StepError::Sync)?;
                 self.writer.synced(batch.upto_seq);
                 self.promised = batch.upto_seq;
             }
@@ -47,7 +47,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, batch: &Batch) -> std::io::Result<()> {
+    fn carry_out(&mut self, batch: &Batch) -> Result<(), StepError> {
         batch.carry_out(&mut self.disk)?;
         self.written = batch.upto_seq;
         Ok(())

@@ -2,9 +2,10 @@
 
 use journal::powercut::{Dice, Disk};
 use journal::{
-    Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark, Counters,
-    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, How, JobId, JobStatus, LeftQueue, Lost, LostReason,
-    OutputsUpto, Record, Released, Removed, Started, Storage, Submitted, SubmittedCluster, Taken, Writer, replay,
+    Allocation, Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
+    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, HoldReason, How, JobEnding, JobId, JobStatus, JobStory,
+    LeftQueue, Lost, LostReason, OutputsUpto, Record, Released, Removed, Started, Storage, Submitted, SubmittedCluster,
+    Taken, Writer, replay,
 };
 
 /// Number of kinds that [`of_kind`] knows.
@@ -125,6 +126,33 @@ fn ended(dice: &mut Dice) -> Ended {
     }
 }
 
+fn hold_reason(dice: &mut Dice) -> HoldReason {
+    HoldReason { code: 12, subcode: -1, reason: text(dice) }
+}
+
+fn story(dice: &mut Dice) -> JobStory {
+    JobStory {
+        status_since_s: maybe(dice, seconds),
+        last_status: Some(JobStatus::Idle),
+        starts: dice.roll() as u32,
+        hold: maybe(dice, hold_reason),
+        last_hold: maybe(dice, hold_reason),
+        vacate: maybe(dice, |dice| (text(dice), seconds(dice))),
+        vacates: vec![("WorkerLost".to_owned(), 3)],
+        edits: edits(dice),
+        run_time_s: seconds(dice),
+        host: maybe(dice, text),
+        allocation: maybe(dice, |dice| Allocation { cpus: 8, memory_mb: dice.roll(), disk_mb: 1, gpus: 0 }),
+        ending: maybe(dice, |dice| JobEnding {
+            exit: exit(dice),
+            at_s: seconds(dice),
+            bytes_sent: dice.roll(),
+            bytes_received: 7,
+        }),
+        ..JobStory::default()
+    }
+}
+
 fn edits(dice: &mut Dice) -> Vec<(String, Option<String>)> {
     (0..dice.below(4)).map(|_| ("JobPrio".to_owned(), maybe(dice, text))).collect()
 }
@@ -204,22 +232,7 @@ pub(crate) fn of_kind(kind: u64, dice: &mut Dice) -> Record {
             job: job(dice),
             row: bytes(dice, 100),
             status: JobStatus::Running,
-            status_since_s: seconds(dice),
-            last_status: Some(JobStatus::Idle),
-            edits: edits(dice),
-            counters: Counters {
-                job_starts: dice.roll() as u32,
-                holds_by_code: vec![(12, 1), (-1, 2)],
-                vacates: vec![(reason(dice), 3)],
-                run_time_us: dice.roll(),
-                ..Counters::default()
-            },
-            held: maybe(dice, held),
-            released: maybe(dice, released),
-            removed: maybe(dice, removed),
-            started: maybe(dice, started),
-            lost: maybe(dice, lost),
-            ended: maybe(dice, ended),
+            story: maybe(dice, |dice| Box::new(story(dice))),
         }
         .into(),
         17 => CheckpointEnd { begin_seq: dice.roll(), jobs: dice.roll() }.into(),

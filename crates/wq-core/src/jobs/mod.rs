@@ -7,11 +7,13 @@
 pub mod class;
 mod idle;
 mod lane;
+mod shared;
 mod story;
 mod table;
 pub mod template;
 pub mod view;
 
 pub use idle::{IdleQueues, QueueId, QueueKey};
+pub use shared::Shared;
 pub use story::{Ending, Hold, Story};
 pub use table::{ClusterInfo, Facts, Job, JobTable, NewCluster, Owner, OwnerId, Slot, Status};

@@ -1,5 +1,7 @@
 //! What happened to a job: kept apart, since most waiting jobs have no story yet.
 
+use std::borrow::Cow;
+
 use journal::Exit;
 
 use crate::ids::AttemptId;
@@ -36,7 +38,7 @@ pub struct Story {
     /// `VacateReason` and `LastVacateTime` of the last start that came to nothing.
     pub vacate: Option<(Box<str>, i64)>,
     /// `NumVacatesByReason`: name of the reason and how often, in the order of first occurrence.
-    pub vacates: Vec<(&'static str, u32)>,
+    pub vacates: Vec<(Cow<'static, str>, u32)>,
     /// Changed attributes, in order; `None` deletes.
     pub edits: Vec<(String, Option<String>)>,
     /// `JobStartDate`, service seconds.
@@ -64,7 +66,7 @@ impl Story {
     pub fn count_vacate(&mut self, name: &'static str, text: &str, at_s: i64) {
         match self.vacates.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,
-            None => self.vacates.push((name, 1)),
+            None => self.vacates.push((name.into(), 1)),
         }
         self.vacate = Some((text.into(), at_s));
     }

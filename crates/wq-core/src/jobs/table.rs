@@ -1,6 +1,6 @@
 //! The table of jobs with its indices: by number, by owner and state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use classad::unpack_row;
 use control_proto::Totals;
@@ -8,7 +8,7 @@ use control_proto::Totals;
 use super::class::{ClassId, Classes};
 use super::idle::{IdleQueues, QueueId, QueueKey};
 use super::story::Story;
-use super::template::{SortedAd, TemplateId, Templates, Text};
+use super::template::{SortedAd, TemplateId, Templates, Text, changed};
 use crate::ids::JobId;
 use crate::workers::Shape;
 
@@ -121,6 +121,11 @@ impl Job {
         self.story.as_deref().unwrap_or(&NO_STORY)
     }
 
+    /// Whether anything happened to it.
+    pub fn has_story(&self) -> bool {
+        self.story.is_some()
+    }
+
     /// The same, to write.
     pub fn story_mut(&mut self) -> &mut Story {
         self.story.get_or_insert_default()
@@ -148,10 +153,8 @@ pub struct ClusterInfo {
 pub struct NewCluster<'a> {
     /// Its number.
     pub cluster: u32,
-    /// How many jobs.
-    pub procs: u32,
-    /// Number of the first.
-    pub first_proc: u32,
+    /// How many jobs it had when it was submitted, if that is known from elsewhere.
+    pub submitted: Option<u32>,
     /// What they share.
     pub ad: SortedAd,
     /// Lower-case names of what differs.
@@ -221,16 +224,19 @@ impl JobTable {
         self.owners.iter().position(|o| o.uid == uid).map(OwnerId::new)
     }
 
-    /// Adds the jobs of a cluster; they do not wait yet ([`JobTable::enqueue`]). `facts` is asked once, and again for
+    /// Adds jobs of a cluster with these proc numbers; they do not wait yet ([`JobTable::enqueue`]). `facts` is asked once, and again for
     /// each job if one of the attributes in `watched` varies. Returns nothing if the rows are damaged.
     pub fn add_cluster(
         &mut self,
         new: NewCluster<'_>,
+        procs: impl ExactSizeIterator<Item = u32>,
         watched: impl Fn(&str) -> bool,
         facts: impl Fn(&SortedAd, JobId, &mut Classes) -> Facts,
     ) -> Option<()> {
-        let NewCluster { cluster, procs, first_proc, mut ad, varying, mut rows, owner, at_s, wall_s } = new;
-        let first = JobId { cluster, proc_: first_proc };
+        let NewCluster { cluster, submitted, mut ad, varying, mut rows, owner, at_s, wall_s } = new;
+        let count = u32::try_from(procs.len()).expect("a proc has a number of its own");
+        let mut procs = procs.peekable();
+        let Some(first) = procs.peek().map(|proc_| JobId { cluster, proc_: *proc_ }) else { return Some(()) };
         for name in varying {
             if ad.position(name).is_none() {
                 ad.insert(name, "undefined");
@@ -244,8 +250,8 @@ impl JobTable {
         let ask_each = known.class_differs || varying.iter().any(|name| watched(name));
         let (template, delta) = self.templates.intern(&ad);
         let mut shared_users = 0;
-        for index in 0..procs {
-            let id = JobId { cluster, proc_: first_proc + index };
+        for proc_ in procs {
+            let id = JobId { cluster, proc_ };
             let mut own_delta = None;
             if !columns.is_empty() {
                 let (values, rest) = unpack_row(rows, columns.len())?;
@@ -286,8 +292,9 @@ impl JobTable {
         self.templates.add_users(template, shared_users);
         // `intern` counted one user for the cluster's own ad; the jobs have counted themselves.
         self.templates.release(template);
-        if before.procs + procs > 1 {
-            let info = ClusterInfo { procs: before.procs + procs, left: before.left + procs, ..before };
+        let procs = submitted.unwrap_or(before.procs + count);
+        if procs > 1 {
+            let info = ClusterInfo { procs, left: before.left + count, ..before };
             self.clusters.insert(cluster, info);
         }
         Some(())
@@ -363,6 +370,15 @@ impl JobTable {
         let story = job.story_mut();
         story.entered_s = Some(u32::try_from(now_s).unwrap_or(u32::MAX));
         story.last_status = old as u8;
+        self.count(owner, old, -1);
+        self.count(owner, status, 1);
+    }
+
+    /// Sets state and story of a job as they were before a restart.
+    pub fn resume(&mut self, slot: Slot, status: Status, story: Option<Box<Story>>) {
+        let job = self.get_mut(slot);
+        let (owner, old) = (job.owner, std::mem::replace(&mut job.status, status));
+        job.story = story;
         self.count(owner, old, -1);
         self.count(owner, status, 1);
     }
@@ -460,6 +476,18 @@ impl JobTable {
 
     pub(super) fn name_at(&self, job: &Job, at: usize) -> &str {
         self.templates.name(job.template, at)
+    }
+
+    /// How many of these jobs, from the first on, share its cluster and template; and in which attributes they differ.
+    pub(super) fn alike(&self, slots: &[Slot]) -> (usize, BTreeSet<usize>) {
+        let of = |slot: &Slot| {
+            let job = self.get(*slot);
+            (job.id.cluster, job.template)
+        };
+        let first = slots.first().map(of);
+        let count = slots.iter().take_while(|slot| Some(of(slot)) == first).count();
+        let changed = slots[..count].iter().flat_map(|slot| changed(&self.get(*slot).delta)).collect();
+        (count, changed)
     }
 
     pub(super) fn shared_expr(&self, job: &Job, at: usize) -> Option<&classad::Expr> {

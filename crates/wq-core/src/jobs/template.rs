@@ -276,6 +276,11 @@ pub struct Text<'a> {
 }
 
 impl Text<'_> {
+    /// The whole text with its placeholders.
+    pub fn raw(&self) -> String {
+        [self.front, self.middle, self.back].concat()
+    }
+
     /// The whole text with the job's number in place of the placeholders U+0001 and U+0002.
     pub fn fill_in(&self, cluster: u32, proc: u32) -> String {
         let mut out = String::with_capacity(self.front.len() + self.middle.len() + self.back.len() + 8);
@@ -333,6 +338,20 @@ fn put_change(out: &mut Vec<u8>, at: usize, old: &str, new: &str) {
         put_number(out, number);
     }
     out.extend_from_slice(middle.as_bytes());
+}
+
+/// The attributes in which a delta differs from its template, ascending.
+pub(super) fn changed(delta: &[u8]) -> impl Iterator<Item = usize> {
+    let mut rest = delta;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let at = take_number(&mut rest);
+        let (_, _, length) = (take_number(&mut rest), take_number(&mut rest), take_number(&mut rest));
+        rest = &rest[length..];
+        Some(at)
+    })
 }
 
 fn find(delta: &[u8], wanted: usize) -> Option<Change<'_>> {

@@ -8,7 +8,7 @@ use super::promises::Then;
 use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::{Effect, Notice, Trouble};
 use crate::jobs::{Ending, Hold, Slot, Status, view};
-use crate::run::{State, Verdict};
+use crate::run::{BlobUse, State, Verdict};
 
 impl Master {
     // ---- changes of the table alone; recovery uses them too --------------------------------------------------
@@ -111,11 +111,7 @@ impl Master {
     pub(super) fn take_out(&mut self, slot: Slot) -> Vec<BlobId> {
         let view = self.view(slot, Timestamp(0));
         let (cluster, folder) = (view.job.id.cluster, view.spool_folder());
-        let mut blobs: Vec<BlobId> = ["_awqexecutable", "_awqproxy", "_awqtoken"]
-            .iter()
-            .filter_map(|name| crate::run::BlobUse::from_text(&view.string(name)?))
-            .map(|blob| blob.id)
-            .collect();
+        let mut blobs: Vec<BlobId> = self.blobs_of(slot).into_iter().map(|blob| blob.id).collect();
         self.table.remove(slot);
         if let Some(folder) = folder {
             if self.recovery.is_none() {
@@ -127,6 +123,13 @@ impl Master {
             }
         }
         blobs
+    }
+
+    /// The blobs that a job names.
+    pub(super) fn blobs_of(&self, slot: Slot) -> Vec<BlobUse> {
+        let view = self.view(slot, Timestamp(0));
+        let names = ["_awqexecutable", "_awqproxy", "_awqtoken"];
+        names.iter().filter_map(|name| BlobUse::from_text(&view.string(name)?)).collect()
     }
 
     /// One use less; bytes that nobody uses are dropped.

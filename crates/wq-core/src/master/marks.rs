@@ -104,6 +104,15 @@ impl Master {
         }
     }
 
+    /// Whether the outputs of all ends up to this record are on disk; if not, a mark is on its way.
+    pub(super) fn outputs_are_on_disk(&mut self, now: Timestamp, upto: RecordNo) -> bool {
+        let settled = self.marks.checking.is_empty() && self.marks.ends.front().is_none_or(|(no, _)| *no > upto);
+        if !settled {
+            self.outputs_due(now);
+        }
+        settled
+    }
+
     pub(super) fn outputs_synced(&mut self, now: Timestamp, upto: RecordNo, done: bool) {
         self.marks.under_way = false;
         if done && self.store_failed.is_none() {
@@ -166,10 +175,8 @@ impl Master {
             // Removed meanwhile?
             let Some(slot) = self.completed_job(job) else { continue };
             match lost.get(&job) {
-                Some(trouble) => {
-                    let exit = self.table.get(slot).story().ending.map(|ending| ending.exit);
-                    self.hold(now, slot, trouble, exit);
-                }
+                // How its program ended is known from its end.
+                Some(trouble) => self.hold(now, slot, trouble, None),
                 None => self.leave_completed(now, no, slot),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
-//! * `marks` which outputs are on disk
+//! * `marks` which outputs are on disk · `checkpoint` the queue written anew, and read back
 //! * `exits` what follows from the end of a program
 //! * `submit`, `act`, `transfer_data`, `query`, `schedd` what clients ask · `summary` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
@@ -11,6 +11,7 @@
 //! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
 
 mod act;
+mod checkpoint;
 mod config;
 mod dispatch;
 mod doors;
@@ -93,6 +94,7 @@ pub struct Master {
     /// Jobs that ended since the start.
     completed: u64,
     marks: marks::Marks,
+    checkpoint: Option<checkpoint::Checkpoint>,
     recovery: Option<recover::Recovery>,
     /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
     events: events::Progress,
@@ -143,6 +145,7 @@ impl Master {
             starving: starving::Starving::default(),
             completed: 0,
             marks: marks::Marks::default(),
+            checkpoint: None,
             recovery: Some(recover::Recovery::default()),
             events: events::Progress::default(),
             taken: BTreeSet::new(),
@@ -168,6 +171,9 @@ impl Master {
             }
             Input::Stored { upto } => self.stored(now, upto),
             Input::StoreFailed { reason } => self.store_failed(reason),
+            Input::StoreFull { reason, refused } => self.store_full(reason, &refused),
+            Input::StoreRoom => self.store_failed = None,
+            Input::CompactionDue => self.begin_checkpoint(now),
             Input::Prepared { attempt, outcome } => self.prepared(now, attempt, outcome),
             Input::Unsendable { attempt, trouble } => self.unsendable(now, attempt, &trouble),
             Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
@@ -215,6 +221,7 @@ impl Master {
                 Timer::EventsUpto => self.events_due(now),
                 Timer::OutputsUpto => self.outputs_due(now),
                 Timer::LastMark => self.last_mark_due(),
+                Timer::Checkpoint => self.checkpoint_due(now),
             }
         }
         self.dispatch(now);

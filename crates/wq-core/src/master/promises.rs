@@ -27,6 +27,10 @@ pub(super) enum Then {
     AnswerLogged(ClientId, Reply),
     /// A file of the spool folder may be unlinked.
     Took(journal::Taken),
+    /// The begin of a checkpoint: everything recorded before shows in the table.
+    CheckpointBegun(RecordNo),
+    /// All jobs of a checkpoint are recorded, and the events of what they reflect are handed out.
+    CheckpointWalked(RecordNo),
     /// The last record before the end of the process.
     Stopped,
 }
@@ -61,6 +65,8 @@ pub(super) enum Logged {
     Answer(ClientId, Reply),
     /// Remember in the journal that all events up to this record are written.
     Upto(RecordNo),
+    /// The events of everything that a checkpoint reflects are written.
+    Checkpoint(RecordNo),
     /// The end.
     Stopped,
 }
@@ -105,6 +111,8 @@ impl Master {
             Then::Took(file) => {
                 self.taken.insert(file);
             }
+            Then::CheckpointBegun(begin) => self.walk_checkpoint(now, begin),
+            Then::CheckpointWalked(begin) => self.settle_checkpoint(now, begin, no),
             Then::Stopped => {
                 let token = self.log_mark(Logged::Stopped);
                 self.effect(Effect::LogMark { token });
@@ -129,8 +137,33 @@ impl Master {
             Some(Logged::Upto(seq)) => {
                 self.record(journal::Record::EventsUpto(journal::EventsUpto { seq: seq.0 }));
             }
+            Some(Logged::Checkpoint(upto)) => self.checkpoint_logged(upto),
             Some(Logged::Stopped) => self.effect(Effect::Ended),
             None => {}
+        }
+    }
+
+    /// The journal cannot be written for now. Submissions are refused, the other records wait with what follows from them;
+    /// a checkpoint is given up, its records were the first to be dropped.
+    pub(super) fn store_full(&mut self, reason: String, refused: &[RecordNo]) {
+        let waiting = std::mem::take(&mut self.promises.waiting);
+        let (dropped, kept): (VecDeque<_>, _) = waiting.into_iter().partition(|(no, _)| refused.contains(no));
+        self.promises.waiting = kept;
+        for (_, then) in dropped {
+            match then {
+                Then::Enter(submitted) => {
+                    submitted.blobs.iter().for_each(|blob| self.release_blob(crate::ids::BlobId(blob.hash)));
+                }
+                Then::AnswerLogged(client, _) => {
+                    self.refuse(client, Refusal::Storage, format!("the journal cannot be written: {reason}"));
+                }
+                _ => {}
+            }
+        }
+        self.checkpoint = None;
+        self.store_failed = Some(reason);
+        if self.stopping {
+            self.effect(Effect::Ended);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use journal::{How, Lost, LostReason, OutputsUpto, Record};
 
+use super::checkpoint::Restoring;
 use super::marks::Doubt;
 use super::promises::Then;
 use super::transfer_data::FETCHED;
@@ -22,12 +23,17 @@ pub(super) struct Recovery {
     doubts: Vec<Doubt>,
     /// Boot of the run that is being read.
     boot_id: Option<[u8; 16]>,
+    /// Jobs of a checkpoint that are not in the table yet.
+    pub(super) restoring: Option<Restoring>,
 }
 
 impl Master {
     /// Applies one record of the journal. In order, before [`Master::start`].
     pub fn recover(&mut self, no: RecordNo, record: &Record) {
         self.next_record = RecordNo(no.0 + 1);
+        if !matches!(record, Record::CheckpointJob(_)) {
+            self.restore_jobs();
+        }
         match record {
             Record::Submitted(submitted) => {
                 self.install(submitted);
@@ -124,14 +130,11 @@ impl Master {
                 }
             }
             Record::ClockMark(mark) => self.booted(mark.boot_id),
-            // History and checkpoints have no part of the queue's state
-            // in this version, which writes none of these records.
-            Record::HistoryUpto(_)
-            | Record::CheckpointBegin(_)
-            | Record::CheckpointBlob(_)
-            | Record::CheckpointCluster(_)
-            | Record::CheckpointJob(_)
-            | Record::CheckpointEnd(_) => {}
+            Record::CheckpointBegin(begin) => self.next_cluster = self.next_cluster.max(begin.next_cluster),
+            Record::CheckpointCluster(cluster) => self.restore_cluster(cluster),
+            Record::CheckpointJob(job) => self.restore_job(job),
+            // Contents are the shell's; this release keeps no history.
+            Record::HistoryUpto(_) | Record::CheckpointBlob(_) | Record::CheckpointEnd(_) => {}
         }
     }
 

@@ -253,21 +253,13 @@ impl Master {
                 ad.insert(name, &used.to_text());
                 *self.blobs.entry(used.id).or_default() += cluster.procs;
             }
-            if let Some(text) = ad.get("_awqspool") {
-                let spool = Spool::from_text(text).expect("this text was written by the master");
-                for id in spool.blobs() {
-                    *self.blobs.entry(id).or_default() += 1;
-                }
-                self.spools.insert(cluster.cluster, spool);
-                ad.insert(SPOOL_ATTRIBUTE, "true");
-            }
+            self.take_spool(cluster.cluster, &mut ad);
             let held_before = self.table.totals(Some(owner)).held;
             let varying: Vec<String> = cluster.varying.iter().map(|name| name.to_ascii_lowercase()).collect();
-            let env = classad::Env { now_s: Some(submitted.wall_s), ..classad::Env::default() };
+            let procs = cluster.first_proc..cluster.first_proc + cluster.procs;
             let new = NewCluster {
                 cluster: cluster.cluster,
-                procs: cluster.procs,
-                first_proc: cluster.first_proc,
+                submitted: None,
                 ad,
                 varying: &varying,
                 rows: &cluster.rows,
@@ -275,20 +267,39 @@ impl Master {
                 at_s: submitted.at_s,
                 wall_s: submitted.wall_s,
             };
-            let added = self.table.add_cluster(
-                new,
-                |name| WATCHED.binary_search(&name).is_ok(),
-                |ad, id, classes| facts(&AdScope { ad, id }, &env, &varying, classes),
-            );
-            assert!(added.is_some(), "the rows were checked before the record was written");
-            self.next_cluster = self.next_cluster.max(cluster.cluster + 1);
+            self.add_jobs(new, procs.clone());
             if self.table.totals(Some(owner)).held > held_before {
-                for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
-                    self.note_hold_at_submission(JobId::new(cluster.cluster, proc));
-                }
+                procs.for_each(|proc| self.note_hold_at_submission(JobId::new(cluster.cluster, proc)));
             }
-            self.note_policies(cluster.cluster);
         }
+    }
+
+    /// Keeps the table of a cluster's copies, once for all its jobs.
+    pub(super) fn take_spool(&mut self, cluster: u32, ad: &mut SortedAd) {
+        let Some(text) = ad.get("_awqspool") else { return };
+        if !self.spools.contains_key(&cluster) {
+            let spool = Spool::from_text(text).expect("this text was written by the master");
+            for id in spool.blobs() {
+                *self.blobs.entry(id).or_default() += 1;
+            }
+            self.spools.insert(cluster, spool);
+        }
+        ad.insert(SPOOL_ATTRIBUTE, "true");
+    }
+
+    /// Puts jobs of one cluster into the table; their ads decide shape, order and first state.
+    pub(super) fn add_jobs(&mut self, new: NewCluster<'_>, procs: impl ExactSizeIterator<Item = u32>) {
+        let (cluster, varying) = (new.cluster, new.varying);
+        let env = classad::Env { now_s: Some(new.wall_s), ..classad::Env::default() };
+        let added = self.table.add_cluster(
+            new,
+            procs,
+            |name| WATCHED.binary_search(&name).is_ok(),
+            |ad, id, classes| facts(&AdScope { ad, id }, &env, varying, classes),
+        );
+        assert!(added.is_some(), "the rows were checked before the record was written");
+        self.next_cluster = self.next_cluster.max(cluster + 1);
+        self.note_policies(cluster);
     }
 
     /// `hold = true`: code 15 and reason stand in the submitted ad; the queue must own them.

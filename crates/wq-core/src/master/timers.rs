@@ -31,6 +31,8 @@ pub(crate) enum Timer {
     OutputsUpto,
     /// A stop waits no longer for that.
     LastMark,
+    /// The next slice of a checkpoint.
+    Checkpoint,
 }
 
 /// The table.

@@ -41,7 +41,12 @@ impl Spool {
 
     /// Every blob, as often as it is named.
     pub fn blobs(&self) -> impl Iterator<Item = BlobId> + '_ {
-        self.files.iter().filter_map(|file| file.blob).map(|blob| blob.id)
+        self.uses().map(|blob| blob.id)
+    }
+
+    /// The same with sizes and modes.
+    pub fn uses(&self) -> impl Iterator<Item = BlobUse> + '_ {
+        self.files.iter().filter_map(|file| file.blob)
     }
 
     /// The text of [`SPOOL_ATTRIBUTE`]: a line for each file, with its blob, input and path below it.

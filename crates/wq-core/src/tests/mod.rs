@@ -2,6 +2,7 @@
 
 mod acting;
 mod ahead;
+mod checkpoint;
 mod crashes;
 mod doors;
 mod exits;

@@ -1,0 +1,90 @@
+//! The driver's end of the journal thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use journal::{BlobHash, Record, Storage, Writer};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use wq_core::ids::RecordNo;
+
+use super::compaction::Compaction;
+use super::keeper::{Keeper, Order};
+use crate::report::Report;
+
+/// The thread's other end.
+#[derive(Debug)]
+pub(crate) struct RecordKeeper {
+    orders: Option<Sender<Vec<Order>>>,
+    /// What this turn of the event loop has brought; handed over at its end, so that one write and one sync serve it.
+    gathered: RefCell<Vec<Order>>,
+    turn: Rc<Notify>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RecordKeeper {
+    /// Starts the thread. The core's next record has the writer's next sequence number, or a lower one. `contents` gives the
+    /// small blobs of a checkpoint, which stand in its records.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(crate) fn start<S: Storage + Send + 'static>(
+        writer: Writer,
+        storage: S,
+        compaction: Compaction,
+        contents: impl Fn(&BlobHash) -> Option<Vec<u8>> + Send + 'static,
+        results: UnboundedSender<Report>,
+        turn: Rc<Notify>,
+    ) -> std::io::Result<RecordKeeper> {
+        let (orders, queue) = channel();
+        let mut keeper = Keeper::new(writer, storage, compaction, Box::new(contents), results);
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.serve(&queue))?;
+        Ok(RecordKeeper { orders: Some(orders), gathered: RefCell::default(), turn, thread: Some(thread) })
+    }
+
+    /// Appends a record of the core; with `promise` it is reported when it is on disk.
+    pub(crate) fn keep(&self, no: RecordNo, record: Box<Record>, promise: bool) {
+        self.put(Order::Record { no: Some(no), record, promise });
+    }
+
+    /// Appends a record of the shell.
+    pub(crate) fn note(&self, record: Record) {
+        self.put(Order::Record { no: None, record: Box::new(record), promise: false });
+    }
+
+    /// Reports `upto` when everything before is on disk.
+    pub(crate) fn sync(&self, upto: RecordNo) {
+        self.put(Order::Sync(upto));
+    }
+
+    /// Hands over what was gathered.
+    pub(crate) fn flush(&self) {
+        let gathered = self.gathered.take();
+        if !gathered.is_empty() {
+            let orders = self.orders.as_ref().expect("lives until the drop");
+            orders.send(gathered).expect("the thread ends only after this sender");
+        }
+    }
+
+    fn put(&self, order: Order) {
+        let mut gathered = self.gathered.borrow_mut();
+        if gathered.is_empty() {
+            self.turn.notify_one();
+        }
+        gathered.push(order);
+    }
+}
+
+impl Drop for RecordKeeper {
+    /// Waits until everything is written and synced.
+    fn drop(&mut self) {
+        self.flush();
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so in the log.
+            let _ = thread.join();
+        }
+    }
+}
