@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use journal::{replay, segment_number};
@@ -142,7 +141,7 @@ fn fifty_thousand_short_jobs_leave_a_small_journal() {
     let (bytes, first) = journal_of(&site);
     println!("{JOBS} jobs: at most {most} bytes of journal, {bytes} at the end, first segment {first}");
     // Twice the floor and what is written during a checkpoint and the wait for its end.
-    assert!(most < 6 * FLOOR_KIB << 10, "{most} bytes");
+    assert!(most < (6 * FLOOR_KIB) << 10, "{most} bytes");
     assert!(first > 3, "segment {first} is the first");
     site.kill_9();
     let begin = Instant::now();
