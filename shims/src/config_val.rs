@@ -13,6 +13,8 @@ use crate::world::{Outcome, World};
 enum Key {
     Help,
     Version,
+    Verbose,
+    Dump,
 }
 
 const NO_FILES: &str = "there are no configuration files here";
@@ -27,13 +29,35 @@ const TABLE: &[Entry<Key>] = &[
     accept(&[("schedd", 2), ("collector", 2), ("master", 1), ("negotiator", 2), ("startd", 2)], Takes::Nothing),
     accept(&[("expanded", 2), ("evaluate", 2), ("raw", 2), ("default", 3)], Takes::Nothing),
     accept(&[("debug", 2)], Takes::Nothing),
+    on(&[("verbose", 1)], Takes::Nothing, Key::Verbose),
+    on(&[("dump", 2)], Takes::Nothing, Key::Dump),
     refuse(
-        &[("verbose", 1), ("trace", 2), ("config", 3), ("owner", 1), ("used", 2), ("unused", 3)],
+        &[("trace", 2), ("config", 3), ("owner", 1), ("used", 2), ("unused", 3), ("summary", 3), ("macro", 3)],
         Takes::Nothing,
         NO_FILES,
     ),
-    refuse(&[("dump", 2), ("summary", 3), ("macro", 3)], Takes::Nothing, NO_FILES),
     refuse(&[("set", 3), ("unset", 3), ("rset", 2), ("runset", 2), ("writeconfig", 2)], Takes::Words(1), NO_FILES),
+];
+
+/// Where every value comes from.
+const PLACE: &str = "<alien-workqueue>";
+
+/// Names with a value, sorted. The last three are HTCondor's defaults, and true here: a user is who the socket says.
+const NAMES: &[&str] = &[
+    "BIN",
+    "COLLECTOR_HOST",
+    "CONDOR_HOST",
+    "ENABLE_IPV4",
+    "ENABLE_IPV6",
+    "FILESYSTEM_DOMAIN",
+    "FULL_HOSTNAME",
+    "HOSTNAME",
+    "SCHEDD_HOST",
+    "SCHEDD_NAME",
+    "SOFT_UID_DOMAIN",
+    "TRUST_LOCAL_UID_DOMAIN",
+    "TRUST_UID_DOMAIN",
+    "UID_DOMAIN",
 ];
 
 const USAGE: &str = include_str!("usage/condor_config_val.txt");
@@ -44,11 +68,14 @@ const USAGE: &str = include_str!("usage/condor_config_val.txt");
 /// HTCondor's program reads its files without any daemon.
 pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
     let mut names = Vec::new();
+    let (mut verbose, mut dump) = (false, false);
     for step in Walk::new(TABLE, arguments) {
         match step {
             Step::Word(name) => names.push(name),
             Step::Option { key: Key::Help, .. } => return Outcome::answer(USAGE),
             Step::Option { key: Key::Version, .. } => return version::answer(),
+            Step::Option { key: Key::Verbose, .. } => verbose = true,
+            Step::Option { key: Key::Dump, .. } => dump = true,
             Step::Unknown(typed) => return Outcome::failure(format!("{typed} is not a valid argument\n{USAGE}")),
             Step::Missing { typed, .. } => {
                 return Outcome::failure(format!("Can't use {typed} without an argument\n{USAGE}"));
@@ -56,13 +83,21 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
             Step::Refused { typed, why } => return Outcome::failure(format!("condor_config_val: {typed}: {why}\n")),
         }
     }
-    if names.is_empty() {
+    if names.is_empty() && !dump {
         return Outcome::failure(USAGE);
     }
     let settings = Settings::find(world);
+    if dump {
+        return Outcome::answer(settings.dump(&names));
+    }
     let mut outcome = Outcome::default();
     for name in names {
         match settings.value(name) {
+            Some(value) if verbose => {
+                let name = name.to_ascii_uppercase();
+                let lines = format!("{name} = {value}\n # at: {PLACE}\n # raw: {name} = {value}\n\n");
+                outcome.out.extend_from_slice(lines.as_bytes());
+            }
             Some(value) => outcome.out.extend_from_slice(format!("{value}\n").as_bytes()),
             None => {
                 outcome.code = 1;
@@ -92,6 +127,20 @@ impl Settings {
         }
     }
 
+    /// All settings whose names have one of these parts; without parts all.
+    fn dump(&self, parts: &[&str]) -> String {
+        let mut out = format!("# Configuration from machine: {}\n", self.host);
+        for part in if parts.is_empty() { &[""] } else { parts } {
+            if !part.is_empty() {
+                out += &format!("\n# Parameters with names that match {part}:\n");
+            }
+            for name in NAMES.iter().filter(|name| name.contains(&part.to_ascii_uppercase())) {
+                out += &format!("{name} = {}\n", self.value(name).unwrap_or_default());
+            }
+        }
+        out + &format!("# Contributing configuration file(s):\n#\t{PLACE}\n")
+    }
+
     fn value(&self, name: &str) -> Option<String> {
         Some(match name.to_ascii_uppercase().as_str() {
             "FULL_HOSTNAME" | "SCHEDD_HOST" | "SCHEDD_NAME" | "CONDOR_HOST" => self.host.clone(),
@@ -100,6 +149,9 @@ impl Settings {
             "COLLECTOR_HOST" => self.address.clone().unwrap_or_else(|| self.host.clone()),
             // The master listens on whatever the machine has (decision D7).
             "ENABLE_IPV4" | "ENABLE_IPV6" => "auto".to_owned(),
+            "SOFT_UID_DOMAIN" => String::new(),
+            "TRUST_LOCAL_UID_DOMAIN" => "true".to_owned(),
+            "TRUST_UID_DOMAIN" => "True".to_owned(),
             "BIN" => {
                 let program = std::env::current_exe().ok()?;
                 program.parent()?.to_string_lossy().into_owned()
@@ -113,6 +165,13 @@ impl Settings {
 mod tests {
     use super::*;
     use crate::options::unreachable_names;
+
+    #[test]
+    fn every_setting_has_a_value() {
+        let settings = Settings { host: "a.b".into(), domain: "b".into(), address: None };
+        assert!(NAMES.is_sorted());
+        assert!(NAMES.iter().all(|name| settings.value(name).is_some()));
+    }
 
     #[test]
     fn every_name_is_reachable() {

@@ -42,6 +42,7 @@ const RULES: &[Rule] = &[
         foreign: None,
     },
     Rule { package: "shims", ours: &["classad", "control-proto", "submit-lang"], foreign: None },
+    Rule { package: "fuzz", ours: &["classad", "shims", "submit-lang", "wq-core"], foreign: None },
     Rule { package: "testkit", ours: &[], foreign: None },
     Rule { package: "xtask", ours: &[], foreign: None },
 ];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{arrows, licences, tests_run, tidy, workspace};
+use crate::{arrows, licences, oracle, tests_run, tidy, workspace};
 
 /// One step of the gate.
 pub(crate) struct Step {
@@ -59,6 +59,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: tests_run::run,
     },
     Step {
+        name: "oracle",
+        about: "everything recorded from HTCondor against what we do, with the goals",
+        remedy: "mend the difference, or list it with its reason in the accepted.txt of its corpus",
+        run: oracle::run,
+    },
+    Step {
         name: "doc",
         about: "documentation, warnings are errors",
         remedy: "run `RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps`",
@@ -93,7 +99,22 @@ pub(crate) fn usage() -> String {
     for step in STEPS {
         text += &format!("cargo xtask {:<8}{}\n", step.name, step.about);
     }
+    text += "\ncargo xtask fuzz TARGET --minutes N    no part of ci; targets: fuzz/src/targets.rs\n";
     text.trim_end().to_owned()
+}
+
+/// The driver of the fuzz targets. No step: it takes as long as one lets it.
+pub(crate) fn fuzz(words: impl Iterator<Item = String>) -> ExitCode {
+    let words: Vec<String> = words.collect();
+    let mut args = vec!["run", "--quiet", "--package", "fuzz", "--bin", "fuzz", "--"];
+    args.extend(words.iter().map(String::as_str));
+    match cargo(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// A cargo to run in the workspace: the one that runs us.

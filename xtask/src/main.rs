@@ -6,6 +6,7 @@
 mod arrows;
 mod gate;
 mod licences;
+mod oracle;
 mod purity;
 mod rust_source;
 mod tests_run;
@@ -17,6 +18,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next();
+    if command.as_deref() == Some("fuzz") {
+        return gate::fuzz(words);
+    }
     if let Some(word) = words.next() {
         eprintln!("xtask: unexpected argument {word:?}\n{}", gate::usage());
         return ExitCode::from(2);

@@ -6,6 +6,7 @@ use crate::views::{AdForm, RowView, RunTime};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
+    AutoCluster,
     Wide,
     Long,
     Xml,
@@ -51,7 +52,8 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
     accept(&[("slotconstraint", 5), ("mconstraint", 2), ("machine", 2)], Takes::Words(1)),
     accept(&[("address", 1)], Takes::Words(1)),
-    refuse(&[("autocluster", 2), ("group-by", 2)], Takes::Nothing, "jobs are not listed by autocluster"),
+    on(&[("autocluster", 2)], Takes::Nothing, Key::AutoCluster),
+    refuse(&[("group-by", 2)], Takes::Nothing, "jobs are not grouped by attributes"),
     on(&[("attributes", 2)], Takes::Words(1), Key::Attributes),
     on(&[("format", 1)], Takes::Words(2), Key::Format),
     on_colon(&[("autoformat", 5), ("af", 2)], Takes::UntilOption, Key::Auto),
@@ -95,6 +97,8 @@ pub(super) enum View {
     /// The default.
     Batch,
     Rows(RowView),
+    /// `-autocluster`.
+    AutoClusters,
     /// `-totals`.
     Totals,
     /// `-totals -json`.
@@ -172,7 +176,7 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     let mut batch = batch_by_default;
     let mut rows: Option<fn(RunTime) -> RowView> = None;
     let mut run_time = RunTime::All;
-    let mut head_only = false;
+    let (mut head_only, mut auto_clusters) = (false, false);
     for step in Walk::new(TABLE, arguments) {
         let (key, colon, words) = match step {
             Step::Word(word) => {
@@ -187,6 +191,7 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             }
         };
         match key {
+            Key::AutoCluster => auto_clusters = true,
             Key::Wide => {
                 wish.wide = true;
                 // As recorded: the last column of the width given stays empty.
@@ -249,6 +254,10 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
         View::Ads(form)
     } else if head_only {
         View::HeadOnly
+    } else if auto_clusters {
+        // Autoclusters are the queue's, not the caller's.
+        wish.all_users = true;
+        View::AutoClusters
     } else if let Some(rows) = rows {
         View::Rows(rows(run_time))
     } else if batch {

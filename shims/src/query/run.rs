@@ -93,6 +93,7 @@ fn query(wish: &Wish) -> Query {
     let attributes = match &wish.view {
         View::Batch => own(BATCH_ATTRIBUTES),
         View::Rows(rows) => own(rows.attributes()),
+        View::AutoClusters => own(views::AUTO_CLUSTER_ATTRIBUTES),
         View::Ads(_) => wish.attributes.clone(),
         View::Columns(columns) => columns.attributes(),
         View::Totals | View::TotalsJson | View::HeadOnly => own(&["JobStatus"]),
@@ -146,8 +147,12 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &m
         ),
         View::TotalsJson => views::totals_json(end),
         View::HeadOnly => head(),
-        // The last line is the totals line itself: an AliEn class reads the last line (decision D61).
-        View::Totals => head() + &totals(wish, answer, end, end.selected),
+        View::AutoClusters => head() + &views::auto_clusters(jobs, &scene),
+        // An AliEn class reads the last line of `condor_q OWNER -totals` (decision D61).
+        View::Totals => {
+            let blank = if wish.owners.is_empty() { "\n" } else { "" };
+            head() + &totals(wish, answer, end, end.selected) + blank
+        }
         View::Batch => {
             let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
             let table = views::batch(jobs, &scene, !wish.jobs.is_empty());

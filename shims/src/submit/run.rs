@@ -319,5 +319,12 @@ fn write_dry_run(order: &Order, dry_run: &DryRun, submission: &Submission, world
         std::fs::write(std::path::Path::new(&world.cwd).join(&dry_run.file), file)
             .map_err(|error| Failure::DryRunFile { name: dry_run.file.clone(), why: file_error(&error).text })?;
     }
-    Ok(Outcome { code: 0, out: out.into(), err: print::warnings(order, submission, "").into() })
+    let mut err = print::warnings(order, submission, "");
+    if !(order.spool || order.remote) {
+        return Ok(Outcome { code: 0, out: out.into(), err: err.into() });
+    }
+    // As recorded: a dry run has no schedd that the files could go to.
+    err +=
+        "\nDCSchedd::spoolJobFiles:7002:File transfer failed for target job 1.0: \nERROR: Failed to spool job files.\n";
+    Ok(Outcome { code: 1, out: out.into(), err: err.into() })
 }

@@ -1,11 +1,13 @@
 //! The tables of `condor_q`: pure functions of jobs, totals and site.
 
 mod ads;
+mod auto_clusters;
 mod batch;
 mod head;
 mod rows;
 
 pub use ads::{AdForm, print_ads};
+pub use auto_clusters::{AUTO_CLUSTER_ATTRIBUTES, auto_clusters};
 pub use batch::{BATCH_ATTRIBUTES, batch};
 pub use head::{head, submitter_head, totals_json, totals_line, wire_address};
 pub use rows::{RowView, RunTime};

@@ -155,8 +155,8 @@ fn alien_before_2013_and_arc_read_the_old_layout() {
 #[test]
 fn alien_htcondor_reads_the_last_line_of_the_totals() {
     let bench = bench();
-    for words in [&["alice", "-totals"][..], &["-totals"], &["-total"], &["-tot"]] {
-        let listing = bench.answer("condor_q", words);
+    for words in [["alice", "-totals"], ["alice", "-total"], ["-tot", "alice"]] {
+        let listing = bench.answer("condor_q", &words);
         // tail -n 1
         let last = listing.strip_suffix('\n').unwrap().rsplit('\n').next().unwrap();
         assert_eq!(last, "Total for all users: 4 jobs; 0 completed, 0 removed, 2 idle, 1 running, 1 held, 0 suspended");

@@ -256,7 +256,18 @@ impl State {
         if query.totals_only {
             ads.clear();
         }
-        ads.truncate(query.limit.map_or(usize::MAX, |limit| limit as usize));
+        if let Some(limit) = query.limit {
+            // Which jobs a limit leaves is the master's choice; in the recorded sessions it was the newest clusters'.
+            let number = |ad: &ClassAd, name| eval(&Expr::attribute(name), ad, None, &self.env()).as_int();
+            ads.sort_by_key(|ad| (std::cmp::Reverse(number(ad, "ClusterId")), number(ad, "ProcId")));
+            let mut clusters_first = Vec::new();
+            for proc in 0..ads.len() as i64 {
+                clusters_first.extend(ads.iter().filter(|ad| number(ad, "ProcId") == Some(proc)).cloned());
+            }
+            ads = clusters_first;
+            ads.truncate(limit as usize);
+            ads.sort_by_key(|ad| (number(ad, "ClusterId"), number(ad, "ProcId")));
+        }
         for ad in &mut ads {
             ad.insert("ServerTime", self.site.now_s);
         }

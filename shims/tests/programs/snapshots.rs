@@ -122,6 +122,7 @@ pub(crate) fn extra_session(records: &[Record], before: &str) -> Option<Vec<Clas
         ("q-allusers-other", 6),
         ("q-mixed", 7),
         ("rm-several-clusters", 7),
+        ("rm-long", 8),
     ];
     let step = steps.iter().find(|(name, _)| *name == before)?.1;
     if step >= 2 {
@@ -160,6 +161,13 @@ pub(crate) fn extra_session(records: &[Record], before: &str) -> Option<Vec<Clas
                 ad.insert(name, start);
             }
             queue.push(ad);
+        }
+    }
+    if step >= 8 {
+        // Removed jobs stay for a moment; of the cluster that is named next none is removed yet.
+        for ad in &mut queue {
+            let named = ad.get("ClusterId") == Some(&classad::Expr::from(3));
+            *ad = changed(ad, &["LeaveJobInQueue = true", if named { "JobStatus = 5" } else { "JobStatus = 3" }]);
         }
     }
     Some(queue)

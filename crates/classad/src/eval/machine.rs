@@ -337,13 +337,17 @@ impl<'e> Machine<'e> {
         match base {
             Val::Ad(ad) => self.attribute(name, *ad, true),
             Val::Undefined => Val::Undefined,
+            // A list may hold itself: `A = {B}; B = A`.
+            Val::List(..) if self.depth >= DEPTH_MAX => Val::Error,
             Val::List(items, _) => {
+                self.depth += 1;
                 let mut values = Vec::new();
                 for item in items.iter() {
                     let item = self.eval(item, scope);
                     let val = self.select(&item, name, scope);
                     values.push(self.value(&val));
                 }
+                self.depth -= 1;
                 self.list(values)
             }
             _ => Val::Error,

@@ -201,7 +201,10 @@ fn user_map(args: &mut Args<'_, '_, '_>) -> Val {
 
 /// Natural order: numbers inside count as numbers, `1.9` before `1.10`. Numbers with leading zeros are fractions:
 /// they come before others, more zeros first.
-pub(super) fn natural_difference(a: &[u8], b: &[u8]) -> i64 {
+pub(super) fn natural_difference<'a>(a: &'a [u8], b: &'a [u8]) -> i64 {
+    // The library's texts end at a zero byte; so none is left, and `differs` is at most the shorter one's length.
+    let ended = |text: &'a [u8]| text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (a, b) = (ended(a), ended(b));
     let byte = |text: &[u8], at: usize| text.get(at).copied().unwrap_or(0);
     let differs = (0..a.len().max(b.len())).find(|at| byte(a, *at) != byte(b, *at));
     let Some(differs) = differs else { return 0 };

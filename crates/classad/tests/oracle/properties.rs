@@ -172,6 +172,21 @@ proptest! {
     }
 }
 
+#[test]
+fn a_list_that_holds_itself_is_not_followed_for_ever() {
+    let my = ClassAd::from_old_text("A = { 1,B }\nB = A").expect("a good ad");
+    let env = Env::at_utc(0);
+    // A quarter of what threads usually have, of which debug builds use far more than releases.
+    let thread = std::thread::Builder::new().stack_size(3 << 20);
+    let done = thread.spawn(move || {
+        for text in ["A.x", "B.x", "A[1].x", "eval(\"A.x\")", "{ A }.x"] {
+            let value = eval(&parse_expr(text).expect("it parses"), &my, None, &env);
+            assert!(matches!(value, Value::List(_) | Value::Error), "{text}: {value}");
+        }
+    });
+    done.expect("a thread starts").join().expect("no stack overflow");
+}
+
 /// All functions.
 const FUNCTIONS: &[&str] = &[
     "absTime",

@@ -100,7 +100,7 @@ impl World for Site {
         match words[0].as_str() {
             "echo" => Ok(format!("{}\n", words[1..].join(" ")).into_bytes()),
             "seq" => {
-                let end: u32 = words[1].parse().unwrap();
+                let end: u16 = words.get(1).and_then(|word| word.parse().ok()).ok_or_else(FileError::not_found)?;
                 Ok((1..=end).map(|number| format!("{number}\n")).collect::<String>().into_bytes())
             }
             _ => Err(FileError::not_found()),

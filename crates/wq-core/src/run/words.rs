@@ -2,7 +2,7 @@
 
 /// Splits the raw new form (`Arguments`, `Environment`): white space separates, `'…'` groups, `''` inside is a quote.
 /// An unclosed quote takes the rest, as HTCondor's own reader of an ad does not refuse either.
-pub(crate) fn split_v2(raw: &str) -> Vec<String> {
+pub fn split_v2(raw: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = raw.chars().peekable();
@@ -30,12 +30,12 @@ pub(crate) fn split_v2(raw: &str) -> Vec<String> {
 }
 
 /// Splits the old form of arguments: white space, no quoting.
-pub(crate) fn split_v1(raw: &str) -> Vec<String> {
+pub fn split_v1(raw: &str) -> Vec<String> {
     raw.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 /// Environment entries of the old form.
-pub(crate) fn split_env_v1(raw: &str, delimiter: char) -> Vec<String> {
+pub fn split_env_v1(raw: &str, delimiter: char) -> Vec<String> {
     raw.split(delimiter).map(str::trim_start).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
