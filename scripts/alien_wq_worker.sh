@@ -283,17 +283,20 @@ slot_runs() { recorded "$pids/$1.keeper" || recorded "$pids/$1"; }
 
 slot_folder() { echo "$workdir/$host/$1"; }
 
-# take_lock: who changes slots does so alone. A stop removes the file, so it is looked at again once it is ours.
+# take_lock: who changes slots, or decides by them, does so alone.
 take_lock() {
-    while :; do
-        if ! { (umask 077 && mkdir -p "$pids") && exec {lock}>> "$pids/lock"; } 2> /dev/null; then
-            refuse "no pid files can be written in $pids" "set WQ_WORKDIR to a folder in which you can write"
-        fi
-        flock -w 120 "$lock" || refuse "another $me holds $pids/lock for two minutes" \
-            "look what it does (ps), then try again"
-        [[ "$pids/lock" -ef /proc/self/fd/$lock ]] && return
-        exec {lock}>&-
-    done
+    if ! { (umask 077 && mkdir -p "$pids") && [[ -w $pids ]]; } 2> /dev/null; then
+        refuse "no pid files can be written in $pids" "set WQ_WORKDIR to a folder in which you can write"
+    fi
+    within 120 try_lock || refuse "another $me holds $pids/lock for two minutes" "look what it does (ps), then try again"
+}
+
+# try_lock: for a second. A stop removes the file, so it is looked at again once it is ours.
+try_lock() {
+    { (umask 077 && mkdir -p "$pids") && exec {lock}>> "$pids/lock"; } 2> /dev/null || return 1
+    flock -w 1 "$lock" && [[ "$pids/lock" -ef /proc/self/fd/$lock ]] && return
+    exec {lock}>&-
+    return 1
 }
 
 drop_lock() { exec {lock}>&-; }
@@ -317,7 +320,7 @@ claim() {
     slot=$1.$number
     folder=$(slot_folder "$slot")
     # Whatever a crash may have left.
-    sweep "$slot"
+    [[ ! -e $folder && ! -e $pids/$slot.keeper ]] || sweep "$slot"
     if ! { make_folders && write_record "$pids/$slot.keeper" $$; }; then
         refuse "cannot make the folders of $slot below $workdir" "make room there, or set WQ_WORKDIR to another folder"
     fi
@@ -471,7 +474,7 @@ ticks_now() {
 
 # keep: runs the service in this slot until it is stopped, drained, or not to be started again.
 keep() {
-    local pause_s=1 begin_s ran_s code
+    local pause_s=1 begin_s ran_s was_drained code
     local -A known
     ticks_a_second=$(getconf CLK_TCK)
     while :; do
@@ -491,11 +494,18 @@ keep() {
         identify "$child"
         child_identity=$identity
         write_record "$pids/$slot" "$child"
+        was_drained=no
         while is_running "$child_identity"; do
             [[ -z $stopping ]] || { end_child; break; }
             if [[ -e $drain_flag ]]; then
                 [[ $looks -gt 0 ]] || say "$slot ends when its current work is done"
-                drained && { end_child; break; }
+                if drained; then
+                    was_drained=yes
+                    # A start that comes now shall wait for the next one.
+                    rm -f "$pids/$slot"
+                    end_child
+                    break
+                fi
                 nap 0.5
             else
                 looks=0
@@ -506,10 +516,11 @@ keep() {
         code=$?
         child=
         rm -f "$pids/$slot"
-        [[ -z $stopping && ! -e $drain_flag && $single_task$no_respawn = 00 ]] || break
+        [[ -z $stopping && $single_task$no_respawn = 00 ]] || break
+        [[ ! -e $drain_flag ]] || ! leave || break
         clock
         ran_s=$((now_s - begin_s))
-        if [[ $ran_s -ge $good_run_s ]]; then
+        if [[ $was_drained = yes || $ran_s -ge $good_run_s ]]; then
             pause_s=1
             continue
         fi
@@ -519,6 +530,22 @@ keep() {
         [[ -z $stopping ]] || break
         pause_s=$((pause_s * 2 < pause_max_s ? pause_s * 2 : pause_max_s))
     done
+}
+
+# leave: gives the slot up in a drain. Fails when a start has ended the drain meanwhile, which counts on this keeper then.
+leave() {
+    until try_lock; do
+        [[ -z $stopping ]] || return 0
+    done
+    if [[ -e $drain_flag ]]; then
+        sweep "$slot"
+        # From here on the slot may be somebody else's.
+        trap - EXIT
+        drop_lock
+        return 0
+    fi
+    drop_lock
+    return 1
 }
 
 # run_keeper [NUMBER]: in the foreground; start-* runs it in the background.
@@ -541,31 +568,38 @@ run_keeper() {
 ### The commands
 
 start() {
-    local wanted count=0 slot number folder i failed=no
+    local wanted surplus=0 slot number i failed=no
     local -a starters=() numbers=()
     check_settings
     [[ $service = foremen ]] && wanted=$num_foremen || wanted=$num_workers
+    # Until it is known who runs, no keeper leaves: see there.
+    take_lock
     remove_drain_flag
     for ((i = 0; i < wanted; i++)); do
         slot_runs "$service.$i" || numbers+=("$i")
     done
-    # More than asked for may run, under higher numbers.
-    for slot in $(slots "$service"); do
-        [[ ${slot##*.} -lt $wanted ]] || ! slot_runs "$slot" || count=$((count + 1))
-    done
     if [[ $service = workers ]]; then
-        numbers=("${numbers[@]:0:${#numbers[@]} > count ? ${#numbers[@]} - count : 0}")
+        # More may run already, under higher numbers.
+        for slot in $(slots workers); do
+            [[ ${slot##*.} -lt $wanted ]] || ! slot_runs "$slot" || surplus=$((surplus + 1))
+        done
+        numbers=("${numbers[@]:0:${#numbers[@]} > surplus ? ${#numbers[@]} - surplus : 0}")
+    else
+        for number in "${numbers[@]}"; do
+            check_port "$number"
+        done
     fi
-    for number in "${numbers[@]}"; do
-        [[ $service = workers ]] || check_port "$number"
-    done
+    drop_lock
     echo "Number of Work Queue $service to start: ${#numbers[@]}" >&2
     for number in "${numbers[@]}"; do
         WQ_IN_BACKGROUND=1 setsid "$BASH" "${BASH_SOURCE[0]}" "$service" "$number" < /dev/null &
-        starters+=($!)
+        starters[number]=$!
     done
-    for i in "${!numbers[@]}"; do
-        wait_for_start "${numbers[i]}" "${starters[i]}" || failed=yes
+    # Also those that run already: a drain may have been about to end them.
+    for ((i = 0; i < wanted; i++)); do
+        if [[ -n ${starters[i]:-} ]] || slot_runs "$service.$i"; then
+            wait_for_start "$i" "${starters[i]:-}" || failed=yes
+        fi
     done
     [[ $failed = no ]] || exit 1
 }
@@ -582,7 +616,7 @@ remove_drain_flag() {
         "remove it yourself, or set WQ_DRAIN to another name"
 }
 
-# has_started NUMBER KEEPER: whether the process runs, and listens if it is a foreman; or all hope is lost.
+# has_started NUMBER [KEEPER]: whether the process runs, and listens if it is a foreman; or all hope is lost.
 has_started() {
     if recorded "$pids/$service.$1"; then
         [[ $service = workers ]] || port_is 0A $((base_port + $1))
@@ -594,7 +628,7 @@ has_started() {
     fi
 }
 
-# wait_for_start NUMBER KEEPER
+# wait_for_start NUMBER [KEEPER]
 wait_for_start() {
     local hopeless=no log
     if ! within "$start_patience_s" has_started "$@"; then
