@@ -129,9 +129,9 @@ check_settings() {
     [[ -d $workdir && -w $workdir && -x $workdir ]] ||
         refuse "the folder $workdir (WQ_WORKDIR) cannot be written${complaint:+: ${complaint##*: }}" \
             "set WQ_WORKDIR to a folder in which you can write"
-    for program in setsid flock find ps awk; do
+    for program in setsid flock find ps awk getent; do
         command -v "$program" > /dev/null ||
-            refuse "the program $program is not on PATH" "install it (packages util-linux, findutils, procps, mawk)"
+            refuse "the program $program is not on PATH" "install it (packages util-linux, findutils, procps, mawk, libc-bin)"
     done
     command -v work_queue_worker > /dev/null ||
         refuse "work_queue_worker is not on PATH" \
@@ -571,6 +571,10 @@ start() {
     local wanted surplus=0 slot number i failed=no
     local -a starters=() numbers=()
     check_settings
+    # Seen with 8.0.0: without an address of its own, a worker's greeting holds whatever its memory does.
+    getent hosts "$host" > /dev/null ||
+        say "warning: this machine's own name, $host, has no address, and CCTools' workers may then be turned away
+remedy: add $host to /etc/hosts"
     [[ $service = foremen ]] && wanted=$num_foremen || wanted=$num_workers
     # Until it is known who runs, no keeper leaves: see there.
     take_lock

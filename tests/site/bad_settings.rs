@@ -44,7 +44,7 @@ fn each_names_the_remedy_and_starts_nothing() {
     terminal.types("mkdir broken few closed; chmod 555 closed; export WQ_NUM_WORKERS=1 WQ_NUM_FOREMEN=1").ok();
     terminal.write("broken/work_queue_worker", "#!/bin/sh\necho no such library >&2\nexit 127\n", 0o755);
     // All that the script needs but for CCTools.
-    let needs = "alien_wq_worker.sh awk find flock getconf grep mkdir ps readlink setsid";
+    let needs = "alien_wq_worker.sh awk find flock getconf getent grep mkdir ps readlink setsid";
     terminal.types(&format!("for p in {needs}; do ln -s \"$(type -P $p)\" few; done")).ok();
     for (line, parts) in BAD {
         refused(&terminal, line, parts);
