@@ -13,6 +13,7 @@ mod executable;
 mod holds;
 mod inputs;
 mod losses;
+mod matching;
 mod outputs;
 mod packing;
 mod peers;
