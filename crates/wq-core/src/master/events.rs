@@ -107,7 +107,9 @@ impl Master {
         });
     }
 
+    /// The hold is durable and the run over: the log hears of it, and the job's policy may have something to say.
     pub(super) fn log_held(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+        self.state_changed(slot);
         let Some(hold) = self.table.get(slot).story().hold.clone() else { return };
         self.log(now, no, slot, |job, time| Event::held(job, time, &hold.reason, hold.code, hold.subcode));
     }

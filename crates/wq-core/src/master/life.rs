@@ -34,6 +34,7 @@ impl Master {
         story.release_reason = Some(reason.into());
         // Whoever releases a poison job wants it to be tried in earnest.
         story.losses = 0;
+        self.state_changed(slot);
     }
 
     pub(super) fn apply_removed(&mut self, slot: Slot, removed: &Removed) {
@@ -52,6 +53,7 @@ impl Master {
         story.start_s = Some(started.at_s);
         story.host = Some(started.slot.as_str().into());
         story.allocation = Some((started.cpus, started.memory_mb, started.disk_mb, started.gpus));
+        self.state_changed(slot);
     }
 
     /// The run is over, whatever came of it.
@@ -78,6 +80,7 @@ impl Master {
         story.losses += u32::from(lost.counted);
         if self.table.get(slot).status() == Status::Running {
             self.table.set_status(slot, Status::Idle, lost.at_s);
+            self.state_changed(slot);
         }
     }
 
@@ -94,6 +97,7 @@ impl Master {
     pub(super) fn apply_requeued(&mut self, slot: Slot, ended: &Ended) {
         self.apply_ended(slot, ended);
         self.table.set_status(slot, Status::Idle, ended.at_s);
+        self.state_changed(slot);
     }
 
     pub(super) fn apply_edited(&mut self, slot: Slot, edited: &Edited) {

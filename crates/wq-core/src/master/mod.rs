@@ -186,6 +186,7 @@ impl Master {
             Input::Unlinked { files } => self.forget_taken(&files),
             Input::WallOffset { offset_s } => self.wall_offset_s = offset_s,
         }
+        self.ask_changed(now);
         self.dispatch(now);
         self.end_if_drained(now);
     }
@@ -224,6 +225,7 @@ impl Master {
                 Timer::Checkpoint => self.checkpoint_due(now),
             }
         }
+        self.ask_changed(now);
         self.dispatch(now);
         self.end_if_drained(now);
     }

@@ -1,18 +1,22 @@
-//! `periodic_hold`, `periodic_release`, `periodic_remove`, and `leave_in_queue` of jobs that are over: looked at by a
-//! cursor, a slice at a time (decision D46).
+//! `periodic_hold`, `periodic_release`, `periodic_remove`, and `leave_in_queue` of jobs that are over: looked at when a
+//! job changes its state, and by a cursor, a slice at a time (decision D46).
 //!
 //! Only jobs whose expressions can ever be true are visited: those with the constant `false` or nothing are not in
 //! the list of clusters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Master;
 use super::timers::Timer;
 use crate::ids::{JobId, Timestamp};
 use crate::jobs::{Slot, Status};
 
-/// Every job is looked at this often.
+/// Every job is looked at this often …
 const ROUND_S: u64 = 60;
+
+/// … and this often with more jobs than [`MANY`]: looking takes no more than a hundredth of a core.
+const LONG_ROUND_S: u64 = 300;
+const MANY: usize = 100_000;
 
 /// Jobs in one slice.
 const SLICE: usize = 500;
@@ -28,6 +32,8 @@ const LEAVE: &str = "leavejobinqueue";
 #[derive(Debug, Default)]
 pub(super) struct Policies {
     clusters: Clusters,
+    /// Jobs with a new state that were not asked since.
+    changed: BTreeSet<JobId>,
     next: Option<JobId>,
     timer_set: bool,
     round_began: Timestamp,
@@ -103,6 +109,30 @@ impl Master {
         }
     }
 
+    /// A job's state is another one: its policy is asked at the end of this turn.
+    pub(super) fn state_changed(&mut self, slot: Slot) {
+        let job = self.table.get(slot).id;
+        if self.recovery.is_none() && self.policies.clusters.from(job.cluster) == Some(job.cluster) {
+            self.policies.changed.insert(job);
+        }
+    }
+
+    /// Asks the jobs that changed their state in this turn. What their policies do to them is no reason to ask again:
+    /// two that contradict each other would go round for ever.
+    pub(super) fn ask_changed(&mut self, now: Timestamp) {
+        for _ in 0..SLICE {
+            let Some(job) = self.policies.changed.pop_first() else { return };
+            let Some(slot) = self.table.find(job) else { continue };
+            // A job that fails whenever it is released must not do so without a pause.
+            let may_release = self.table.get(slot).story().holds <= 1;
+            self.apply_policies(now, slot, may_release);
+            self.policies.changed.remove(&job);
+        }
+        if !self.policies.changed.is_empty() {
+            self.timers.set(now, Timer::Dispatch);
+        }
+    }
+
     pub(super) fn policies_due(&mut self, now: Timestamp) {
         self.policies.timer_set = false;
         if self.policies.next.is_none() {
@@ -124,7 +154,7 @@ impl Master {
             let whole = slots.len() < SLICE && left > 0;
             for (id, slot) in slots {
                 from = JobId::new(id.cluster, id.proc_ + 1);
-                self.apply_policies(now, slot);
+                self.apply_policies(now, slot, true);
             }
             if whole {
                 from = JobId::new(cluster + 1, 0);
@@ -138,13 +168,16 @@ impl Master {
             // Slices of one round follow each other with a pause, so that dispatch never waits for long.
             let at = match self.policies.next {
                 Some(_) => Timestamp(now.0 + 20_000),
-                None => self.policies.round_began.plus_s(ROUND_S).max(now.plus_s(1)),
+                None => {
+                    let round_s = if self.table.len() > MANY { LONG_ROUND_S } else { ROUND_S };
+                    self.policies.round_began.plus_s(round_s).max(now.plus_s(1))
+                }
             };
             self.timers.set(at, Timer::Policies);
         }
     }
 
-    fn apply_policies(&mut self, now: Timestamp, slot: Slot) {
+    fn apply_policies(&mut self, now: Timestamp, slot: Slot, may_release: bool) {
         let status = self.table.get(slot).status();
         let is_true = |master: &Master, name: &str| master.view(slot, now).value(name).truth() == Some(true);
         match status {
@@ -165,7 +198,7 @@ impl Master {
                 let subcode = self.view(slot, now).value("periodicholdsubcode").as_int().unwrap_or(0) as i32;
                 self.hold_run(now, slot, (3, subcode), &reason);
             }
-            Status::Held if is_true(self, RELEASE) => {
+            Status::Held if may_release && is_true(self, RELEASE) => {
                 let reason = self.policy_reason(now, slot, "PeriodicRelease", "");
                 self.release(now, slot, &reason);
             }

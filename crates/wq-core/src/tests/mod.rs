@@ -11,6 +11,7 @@ mod kept;
 mod marks;
 mod matching;
 mod memory;
+mod policies;
 mod running;
 mod spooled;
 mod summary;
