@@ -188,7 +188,7 @@ fn form(entry: &LogEntry) -> Form {
 }
 
 /// The zone of this machine, as HTCondor writes local times.
-fn local_offset(wall_s: i64) -> i32 {
+pub(crate) fn local_offset(wall_s: i64) -> i32 {
     let time = jiff::Timestamp::from_second(wall_s).unwrap_or_default();
     jiff::tz::TimeZone::system().to_offset(time).seconds()
 }

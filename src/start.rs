@@ -17,14 +17,14 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use wq_core::ids::BlobId;
 use wq_core::io::BlobIn;
-use wq_core::{Config, Master};
+use wq_core::{Config, Master, Zone};
 use wq_proto::Password;
 
 use crate::blobs::{self, Blobs, INLINE_MAX, Store};
 use crate::clock::{Clock, Reading};
 use crate::control::{Callers, SiteFacts};
 use crate::driver::{Parts, Shell};
-use crate::event_logs::EventLogs;
+use crate::event_logs::{self, EventLogs};
 use crate::journal_files::FileStorage;
 use crate::links::{self, Links, Listening};
 use crate::options::Options;
@@ -146,6 +146,7 @@ fn build(
         match_requirements: options.match_requirements,
         outputs_fsync: options.outputs_fsync,
         boot_id: now.boot_id,
+        zone: Zone(Some(Arc::new(event_logs::local_offset))),
         spool: spool_text.to_owned(),
         ..Config::default()
     });

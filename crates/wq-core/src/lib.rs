@@ -15,7 +15,7 @@ pub mod run;
 pub mod workers;
 
 pub use io::{Effect, Input};
-pub use master::{Config, Master};
+pub use master::{Config, Master, Zone};
 
 #[cfg(test)]
 mod bench;

@@ -47,20 +47,24 @@ const SECS_MAX: i64 = 10_000_000_000_000_000;
 
 /// A date of the proleptic Gregorian calendar with the time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Date {
-    pub(super) year: i64,
+pub struct Date {
+    /// Any.
+    pub year: i64,
     /// From 1.
-    pub(super) month: i64,
+    pub month: i64,
     /// From 1.
-    pub(super) day: i64,
-    pub(super) hour: i64,
-    pub(super) minute: i64,
-    pub(super) second: i64,
+    pub day: i64,
+    /// 0 to 23.
+    pub hour: i64,
+    /// 0 to 59.
+    pub minute: i64,
+    /// 0 to 59.
+    pub second: i64,
 }
 
 impl Date {
     /// The date of seconds since the epoch, within some hundred million years.
-    pub(super) fn of(secs: i64) -> Date {
+    pub fn of(secs: i64) -> Date {
         let secs = secs.clamp(-SECS_MAX, SECS_MAX);
         let (days, in_day) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
         // Years begin in March here, so that the leap day is the last one.
@@ -82,7 +86,7 @@ impl Date {
     }
 
     /// Seconds since the epoch; parts out of range carry over, so month 13 is January.
-    pub(super) fn secs(&self) -> i64 {
+    pub fn secs(&self) -> i64 {
         let months = self.month - 1;
         let year = self.year + months.div_euclid(12);
         let month = months.rem_euclid(12) + 1;

@@ -5,6 +5,7 @@
 //! somebody asks for it ([`view::JobView`]).
 
 pub mod class;
+pub mod cron;
 mod idle;
 mod lane;
 mod shared;
@@ -16,4 +17,4 @@ pub mod view;
 pub use idle::{IdleQueues, QueueId, QueueKey};
 pub use shared::Shared;
 pub use story::{Ending, Hold, Story};
-pub use table::{ClusterInfo, Facts, Job, JobTable, NewCluster, Owner, OwnerId, Slot, Status};
+pub use table::{ClusterInfo, Deferral, Facts, Job, JobTable, NewCluster, Owner, OwnerId, Slot, Status};

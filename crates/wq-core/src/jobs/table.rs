@@ -184,6 +184,15 @@ pub struct Facts {
     pub class_differs: bool,
 }
 
+/// When a job may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deferral {
+    /// Wall clock, seconds since 1970.
+    pub at_s: i64,
+    /// That time has not come yet.
+    pub waits: bool,
+}
+
 /// All jobs.
 #[derive(Debug, Default)]
 pub struct JobTable {
@@ -195,6 +204,8 @@ pub struct JobTable {
     owners: Vec<Owner>,
     templates: Templates,
     totals: [u32; 8],
+    /// Jobs that may not start before a time.
+    pub deferrals: BTreeMap<JobId, Deferral>,
     /// Jobs that wait for a worker.
     pub idle: IdleQueues,
 }
@@ -418,6 +429,7 @@ impl JobTable {
         let job = self.slots[slot.0 as usize].take().expect("the slot holds a job");
         self.free.push(slot.0);
         self.by_id.remove(&job.id);
+        self.deferrals.remove(&job.id);
         self.count(job.owner, job.status, -1);
         self.templates.release(job.template);
         self.idle.leave(job.queue);

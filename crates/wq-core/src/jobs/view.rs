@@ -62,6 +62,7 @@ const DERIVED: &[(&str, &str, Make)] = &[
     }),
     ("cpusprovisioned", "CpusProvisioned", |v| v.job.story().allocation.and_then(|a| int(a.0))),
     ("currenthosts", "CurrentHosts", |v| int(u8::from(v.job.status() == Status::Running))),
+    ("deferraltime", "DeferralTime", |v| int(v.table.deferrals.get(&v.job.id)?.at_s)),
     ("diskprovisioned", "DiskProvisioned", |v| v.job.story().allocation.and_then(|a| int((a.2 * 1024) as i64))),
     ("enteredcurrentstatus", "EnteredCurrentStatus", |v| v.wall(v.job.entered_s().into())),
     ("exitbysignal", "ExitBySignal", |v| v.exit().map(|e| Value::Bool(matches!(e, Exit::Signal(_))))),

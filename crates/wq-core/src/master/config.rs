@@ -3,6 +3,16 @@
 use crate::ids::RecordNo;
 use crate::io::BlobIn;
 
+/// Local time, for `cron_*`; nothing: Greenwich.
+#[derive(Clone, Default)]
+pub struct Zone(pub Option<classad::OffsetAt>);
+
+impl std::fmt::Debug for Zone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Zone(local)" } else { "Zone(UTC)" })
+    }
+}
+
 /// Settings and facts; plain data.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,6 +36,8 @@ pub struct Config {
     pub next_record: RecordNo,
     /// Wall clock minus service clock, in seconds.
     pub wall_offset_s: i64,
+    /// Local time of this machine.
+    pub zone: Zone,
     /// `GridJobStatus` of idle jobs (`compat.grid_idle`).
     pub grid_idle: String,
     /// Most jobs of one submission.
@@ -73,6 +85,7 @@ impl Default for Config {
             spool: "/var/lib/alien-workqueue/spool/jobs".into(),
             next_record: RecordNo(1),
             wall_offset_s: 0,
+            zone: Zone::default(),
             grid_idle: "IDLE".into(),
             procs_max: 1_000_000,
             owner_jobs_max: 10_000_000,

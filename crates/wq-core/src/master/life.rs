@@ -15,6 +15,7 @@ impl Master {
 
     pub(super) fn apply_held(&mut self, slot: Slot, held: &Held) {
         self.table.dequeue(slot);
+        self.table.deferrals.remove(&held.job);
         self.table.set_status(slot, Status::Held, held.at_s);
         let story = self.table.get_mut(slot).story_mut();
         story.holds += 1;
@@ -150,8 +151,15 @@ impl Master {
 
     // ---- what happens now ------------------------------------------------------------------------------------
 
-    /// The job waits for a worker from now on.
+    /// The job may run from now on, or as soon as its time has come.
     pub(super) fn make_ready(&mut self, now: Timestamp, slot: Slot) {
+        if !self.defer(now, slot) {
+            self.wait_for_worker(now, slot);
+        }
+    }
+
+    /// The job waits for a worker.
+    pub(super) fn wait_for_worker(&mut self, now: Timestamp, slot: Slot) {
         self.classify_again(now, slot);
         self.table.enqueue(slot);
         self.dirty.queue(self.table.get(slot).queue);

@@ -13,6 +13,7 @@
 mod act;
 mod checkpoint;
 mod config;
+mod deferral;
 mod dispatch;
 mod doors;
 mod events;
@@ -38,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use control_proto::{Refusal, Reply, Request};
 use journal::{Record, Taken};
 
-pub use self::config::Config;
+pub use self::config::{Config, Zone};
 use self::promises::{Logged, Promises};
 use self::query::Cursor;
 pub use self::summary::{PeerFacts, Summary, TaskFacts, TaskPlace};
@@ -216,6 +217,7 @@ impl Master {
                 Timer::Confirm(attempt) => self.confirm_due(now, attempt),
                 Timer::Parked(attempt) => self.parked_due(now, attempt),
                 Timer::TimeLimit(attempt) => self.time_limit_due(now, attempt),
+                Timer::Deferral(job) => self.deferral_due(now, job),
                 Timer::Dispatch => {}
                 Timer::Policies => self.policies_due(now),
                 Timer::Starving => self.starving_due(now),

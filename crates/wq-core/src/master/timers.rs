@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{AttemptId, LinkId, Timestamp};
+use crate::ids::{AttemptId, JobId, LinkId, Timestamp};
 
 /// What shall happen later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Parked(AttemptId),
     /// The job may not run longer.
     TimeLimit(AttemptId),
+    /// A job may start now, or its time is over.
+    Deferral(JobId),
     /// More matches than one turn allows.
     Dispatch,
     /// The next slice of jobs for the periodic policies.

@@ -4,6 +4,7 @@ mod acting;
 mod ahead;
 mod checkpoint;
 mod crashes;
+mod deferral;
 mod doors;
 mod exits;
 mod health;
