@@ -72,7 +72,10 @@ impl Callers {
 
     /// The refusal for a caller who may not ask this.
     pub(crate) fn refusal(&self, caller: &Caller, request: &Request) -> Option<Reply> {
-        let looks = matches!(request, Request::Query(_) | Request::Schedd(_) | Request::Ping);
+        let looks = matches!(
+            request,
+            Request::Query(_) | Request::Schedd(_) | Request::Machines(_) | Request::Why(_) | Request::Ping
+        );
         let submits = matches!(request, Request::Submit(_) | Request::ReserveCluster);
         let message = match caller.uid {
             uid if uid == self.own_uid => return None,

@@ -20,9 +20,10 @@ mod request;
 
 pub use frame::{FrameError, Kind, VERSION};
 pub use reply::{
-    Acted, Counts, JobOutcome, ListingEnd, Refusal, Reply, Site, SubmittedCluster, Totals, read_head, write_head,
+    Acted, Counts, Explanation, JobOutcome, ListingEnd, Machines, Need, Refusal, Reply, Site, SubmittedCluster, Totals,
+    read_head, write_head,
 };
 pub use request::{
-    Act, Action, ClusterRequest, JobNumber, Query, Request, ScheddQuery, Selection, SpooledFile, Submit, Targets,
-    TransferData,
+    Act, Action, ClusterRequest, Edit, JobNumber, MachineQuery, Query, Request, ScheddQuery, Selection, SpooledFile,
+    Submit, Targets, TransferData, Why,
 };

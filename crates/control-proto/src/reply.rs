@@ -53,6 +53,11 @@ pub enum Reply {
         /// Jobs whose outputs could not be put in place, and why; they stay in the spool.
         failures: Vec<(JobNumber, String)>,
     },
+    /// Why each job waits, in the order of the request.
+    Explained {
+        /// Those that are in the queue.
+        jobs: Vec<Explanation>,
+    },
     /// Ads follow in [`crate::Kind::Rows`] frames, then [`ListingEnd`] in the `End` frame.
     Listing,
     /// Alive.
@@ -156,6 +161,61 @@ impl Counts {
         };
         *field += 1;
     }
+}
+
+/// Why a job waits: what the connected machines (workers and foremen) are to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Which job.
+    pub job: JobNumber,
+    /// `JobStatus`.
+    pub status: i32,
+    /// It is on its way to a worker: its files are looked up, or are being sent.
+    pub starting: bool,
+    /// A machine is kept free for it, because it has waited long for room.
+    pub has_reserved: bool,
+    /// Each clause of `Requirements` that tells machines apart, and how many machines fulfil it.
+    pub clauses: Vec<(String, u64)>,
+    /// What it needs of a machine.
+    pub needs: Vec<Need>,
+    /// How the machines stand to it; each is counted once, for the first reason that applies.
+    pub machines: Machines,
+}
+
+/// An amount that a job needs of one machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// `cores`, `gpus`, `MB of memory`, `MB of disk`.
+    pub of: String,
+    /// How much; 0 where it asks for none.
+    pub asked: u64,
+    /// The most that one machine has.
+    pub largest: u64,
+    /// Machines that have enough.
+    pub enough: u64,
+}
+
+/// Machines by what they are to a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machines {
+    /// All that are connected and ready.
+    pub all: u64,
+    /// Different host names among them.
+    pub hosts: u64,
+    /// `Requirements` do not hold.
+    pub unfit: u64,
+    /// They never have as much as the job needs.
+    pub small: u64,
+    /// They get no work for a while, because they or their host failed jobs in a row.
+    pub quarantined: u64,
+    /// They are leaving, or gave such jobs back, or are foremen that lose their inputs (CCTools 7.5 and later).
+    pub unusable: u64,
+    /// They are kept free for another job that has waited long.
+    pub reserved: u64,
+    /// They have not enough free at the moment.
+    pub busy: u64,
+    /// They could take the job now.
+    pub free: u64,
 }
 
 /// Jobs by state.

@@ -17,6 +17,12 @@ pub enum Request {
     Query(Query),
     /// Remove, hold, release … jobs.
     Act(Act),
+    /// Change attributes of jobs (`condor_qedit`, `condor_prio`); answered by [`crate::Reply::Acted`].
+    Edit(Edit),
+    /// Why jobs wait (`condor_q -better-analyze`).
+    Why(Why),
+    /// Ads of workers and foremen (`condor_status`).
+    Machines(MachineQuery),
     /// Outputs of spooled jobs to their places (`condor_transfer_data`).
     TransferData(TransferData),
     /// The ad of the scheduler itself (`condor_status -schedd`).
@@ -166,6 +172,38 @@ pub struct Act {
     /// `-subcode` of `condor_hold`.
     #[serde(default)]
     pub subcode: Option<i32>,
+}
+
+/// `condor_qedit`, `condor_prio`: all changes of all jobs that are meant and that the caller may change, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// Which jobs.
+    pub targets: Targets,
+    /// Attributes and expression texts in old syntax.
+    pub attributes: Vec<(String, String)>,
+    /// Each expression's value in the job's own ad is what is set, not the expression itself.
+    #[serde(default)]
+    pub evaluate: bool,
+}
+
+/// Why jobs wait, judged by the master with the eyes of its own matching; answered by [`crate::Reply::Explained`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// Which, at most [`Why::JOBS_MAX`]. Those that are not in the queue are left out of the answer.
+    pub jobs: Vec<JobNumber>,
+}
+
+impl Why {
+    /// Jobs that one request may name.
+    pub const JOBS_MAX: usize = 1_000;
+}
+
+/// `condor_status`: one ad for each worker or foreman that is connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineQuery {
+    /// Old-syntax expressions over a machine's ad, each must be true.
+    #[serde(default)]
+    pub constraints: Vec<String>,
 }
 
 /// `condor_transfer_data`: the outputs of all jobs for which an expression is true and which the caller may change.

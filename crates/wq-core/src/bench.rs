@@ -309,6 +309,11 @@ impl Bench {
         let select = Selection { constraints: vec![constraint.to_owned()], ..Selection::default() };
         let attributes = attributes.iter().map(|a| (*a).to_owned()).collect();
         let client = self.ask(Ask::Other(Request::Query(Query { select, attributes, ..Query::default() })));
+        self.rows(client)
+    }
+
+    /// A whole listing.
+    pub(crate) fn rows(&self, client: ClientId) -> Vec<Vec<(String, String)>> {
         let mut rows = Vec::new();
         for effect in &self.seen {
             if let Effect::Rows { client: to, payload } = effect

@@ -405,11 +405,17 @@ impl JobTable {
 
     /// Gives a job that does not wait another class.
     pub fn set_class(&mut self, slot: Slot, class: ClassId) {
+        let key = self.idle.key(self.get(slot).queue);
+        self.move_to(slot, QueueKey { class, ..key });
+    }
+
+    /// Gives a job that does not wait another queue.
+    pub fn move_to(&mut self, slot: Slot, key: QueueKey) {
         let job = self.get(slot);
         assert!(!job.waiting, "a waiting job stands in its queue");
-        let (before, key) = (job.queue, self.idle.key(job.queue));
-        if key.class != class {
-            self.get_mut(slot).queue = self.idle.join(QueueKey { class, ..key }, 1);
+        let before = job.queue;
+        if self.idle.key(before) != key {
+            self.get_mut(slot).queue = self.idle.join(key, 1);
             self.idle.leave(before);
         }
     }

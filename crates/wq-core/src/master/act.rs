@@ -81,11 +81,8 @@ impl Master {
     }
 
     fn act_on(&mut self, now: Timestamp, caller: &Caller, act: &Act, slot: Slot) -> JobOutcome {
-        let job = self.table.get(slot);
-        let ending =
-            job.story().attempt.and_then(|id| self.attempts.get(&id)).is_some_and(|a| a.state == State::Recording);
-        if ending {
-            // Its end is on the way to the disk: for everybody else it is gone already.
+        if self.ends(slot) {
+            // For everybody else it is gone already.
             return JobOutcome::NotFound;
         }
         let words = |tool: &str| match &act.reason {

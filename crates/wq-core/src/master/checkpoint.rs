@@ -248,7 +248,7 @@ impl Master {
     }
 
     /// Whether the end of a job is recorded and does not show in the table yet.
-    fn ends(&self, slot: Slot) -> bool {
+    pub(super) fn ends(&self, slot: Slot) -> bool {
         let attempt = self.table.get(slot).story().attempt.and_then(|attempt| self.attempts.get(&attempt));
         attempt.is_some_and(|attempt| attempt.state == State::Recording)
     }
@@ -299,6 +299,7 @@ impl Master {
                 *self.blobs.entry(blob.id).or_default() += 1;
             }
             self.table.resume(slot, status_from(job.status), job.story.map(|story| Box::new(story_from(*story))));
+            self.follow_edits(slot);
         }
     }
 }

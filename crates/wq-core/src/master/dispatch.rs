@@ -53,6 +53,9 @@ impl Master {
                 return self.go_on_soon(now);
             }
             self.dirty.peers.remove(&link);
+            if let Some(peer) = self.peers.get_mut(link) {
+                peer.note_activity(now);
+            }
         }
         while let Some(queue) = self.dirty.queues.first().copied() {
             if !self.drain_queue(now, queue, &mut left) {
@@ -150,6 +153,7 @@ impl Master {
         let job = job.id;
         let peer = self.peers.get_mut(link).expect("the index names peers that stand");
         peer.book(shape);
+        peer.note_activity(now);
         peer.preparing.insert(id);
         self.peers.changed(link);
         self.attempts.insert(

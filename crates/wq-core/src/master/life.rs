@@ -105,6 +105,7 @@ impl Master {
         let edits = &mut self.table.get_mut(slot).story_mut().edits;
         edits.retain(|(name, _)| !edited.attributes.iter().any(|(new, _)| new.eq_ignore_ascii_case(name)));
         edits.extend(edited.attributes.iter().cloned());
+        self.follow_edits(slot);
     }
 
     /// The job is gone for good.

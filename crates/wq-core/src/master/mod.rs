@@ -4,7 +4,7 @@
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
 //! * `marks` which outputs are on disk · `checkpoint` the queue written anew, and read back
 //! * `exits` what follows from the end of a program
-//! * `submit`, `act`, `transfer_data`, `query`, `schedd` what clients ask · `summary` what catalog and status tools are told
+//! * `submit`, `act`, `edit`, `transfer_data`, `query`, `machines`, `why`, `schedd` what clients ask · `summary` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
 //! * `recover` after a restart
 //!
@@ -16,10 +16,12 @@ mod config;
 mod deferral;
 mod dispatch;
 mod doors;
+mod edit;
 mod events;
 mod exits;
 mod life;
 mod links;
+mod machines;
 mod marks;
 mod parcel;
 mod policies;
@@ -33,6 +35,7 @@ mod submit;
 mod summary;
 mod timers;
 mod transfer_data;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -82,6 +85,10 @@ pub struct Master {
     logged: BTreeMap<u64, Logged>,
     next_token: u64,
     cursors: BTreeMap<ClientId, Cursor>,
+    /// Listings of machines under way.
+    machine_cursors: BTreeMap<ClientId, machines::Cursor>,
+    /// Explanations under way.
+    inquiries: BTreeMap<ClientId, why::Inquiry>,
     timers: Timers,
     effects: VecDeque<Effect>,
     /// Queues with new jobs, peers with new room.
@@ -137,6 +144,8 @@ impl Master {
             logged: BTreeMap::new(),
             next_token: 1,
             cursors: BTreeMap::new(),
+            machine_cursors: BTreeMap::new(),
+            inquiries: BTreeMap::new(),
             timers: Timers::default(),
             effects: VecDeque::new(),
             dirty: dispatch::Dirty::default(),
@@ -166,9 +175,14 @@ impl Master {
             Input::Flushed { link, attempt } => self.flushed(now, link, attempt),
             Input::LinkDown { link, reason } => self.link_down(now, link, reason),
             Input::Asked { client, caller, ask } => self.asked(now, client, caller, ask),
-            Input::ClientReady { client } => self.continue_query(now, client),
+            Input::ClientReady { client } => {
+                self.continue_query(now, client);
+                self.continue_machines(now, client);
+            }
             Input::ClientGone { client } => {
                 self.cursors.remove(&client);
+                self.machine_cursors.remove(&client);
+                self.inquiries.remove(&client);
             }
             Input::Stored { upto } => self.stored(now, upto),
             Input::StoreFailed { reason } => self.store_failed(reason),
@@ -225,6 +239,7 @@ impl Master {
                 Timer::OutputsUpto => self.outputs_due(now),
                 Timer::LastMark => self.last_mark_due(),
                 Timer::Checkpoint => self.checkpoint_due(now),
+                Timer::Why(client) => self.continue_why(now, client),
             }
         }
         self.ask_changed(now);
@@ -238,6 +253,9 @@ impl Master {
             Ask::Take { file, request, rows, blobs } => self.take(now, client, &caller, file, request, rows, blobs),
             Ask::Other(Request::Query(query)) => self.query(now, client, caller, query),
             Ask::Other(Request::Act(act)) => self.act(now, client, &caller, act),
+            Ask::Other(Request::Edit(edit)) => self.edit(now, client, &caller, &edit),
+            Ask::Other(Request::Why(why)) => self.why(now, client, &why),
+            Ask::Other(Request::Machines(query)) => self.machines(now, client, &query),
             Ask::Other(Request::TransferData(wanted)) => self.transfer_data(now, client, &caller, &wanted),
             Ask::Other(Request::Schedd(query)) => self.schedd(now, client, &query),
             Ask::Other(Request::Ping) => self.answer(client, Reply::Pong),

@@ -102,6 +102,19 @@ impl Master {
         }
     }
 
+    /// A job was edited: if a policy of its was changed, its cluster is looked at from now on.
+    pub(super) fn note_edited_policies(&mut self, slot: Slot) {
+        let job = self.table.get(slot);
+        let cluster = job.id.cluster;
+        let is_policy = |name: &str| [HOLD, REMOVE, RELEASE, LEAVE].iter().any(|own| name.eq_ignore_ascii_case(own));
+        if job.story().edits.iter().any(|(name, _)| is_policy(name)) {
+            self.policies.clusters.insert(cluster);
+            if self.recovery.is_none() {
+                self.start_policies();
+            }
+        }
+    }
+
     /// After recovery: the first round begins at once.
     pub(super) fn start_policies(&mut self) {
         if !self.policies.clusters.is_empty() && !std::mem::replace(&mut self.policies.timer_set, true) {

@@ -285,6 +285,7 @@ impl Master {
     }
 }
 
-fn at(seconds: i64) -> Timestamp {
+/// A moment of the service clock that stands in a record.
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp(seconds.max(0) as u64 * 1_000_000)
 }

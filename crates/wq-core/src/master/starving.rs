@@ -5,7 +5,7 @@
 
 use super::Master;
 use super::timers::Timer;
-use crate::ids::{LinkId, Timestamp};
+use crate::ids::{JobId, LinkId, Timestamp};
 use crate::jobs::{QueueId, QueueKey};
 use crate::workers::Shape;
 
@@ -73,6 +73,11 @@ impl Master {
         self.peers.get_mut(link).expect("just found").reserved = Some(job);
         self.peers.changed(link);
         self.starving.reserved.push(link);
+    }
+
+    /// Whether a peer is kept free for the job.
+    pub(super) fn is_cleared_for(&self, job: JobId) -> bool {
+        self.starving.reserved.iter().any(|link| self.peers.get(*link).is_some_and(|peer| peer.reserved == Some(job)))
     }
 
     /// Sends the job that the peer is reserved for, if there is room now. True if it did.

@@ -295,7 +295,11 @@ impl Master {
             new,
             procs,
             |name| WATCHED.binary_search(&name).is_ok(),
-            |ad, id, classes| facts(&AdScope { ad, id }, &env, varying, classes),
+            |ad, id, classes| {
+                let text = |name: &str| ad.get(name).unwrap_or_default();
+                let wishes = (text("requirements"), text("rank"));
+                facts(&AdScope { ad, id }, wishes, &env, varying, classes)
+            },
         );
         assert!(added.is_some(), "the rows were checked before the record was written");
         self.next_cluster = self.next_cluster.max(cluster + 1);
@@ -369,7 +373,14 @@ impl Scope for AdScope<'_> {
     }
 }
 
-fn facts(scope: &AdScope<'_>, env: &classad::Env, varying: &[String], classes: &mut Classes) -> Facts {
+/// What an ad with these requirements and rank implies for the job's place among the waiting.
+pub(super) fn facts(
+    scope: &dyn Scope,
+    (requirements, rank): (&str, &str),
+    env: &classad::Env,
+    varying: &[String],
+    classes: &mut Classes,
+) -> Facts {
     let value = |name: &str| match scope.lookup(name) {
         Some(expr) => classad::eval(&expr, scope, None, env),
         None => Value::Undefined,
@@ -384,8 +395,7 @@ fn facts(scope: &AdScope<'_>, env: &classad::Env, varying: &[String], classes: &
         disk_mb: if asked("_awqdiskasked") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
     };
     let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-    let text = |name: &str| scope.ad.get(name).unwrap_or_default();
-    let found = classes.classify((text("requirements"), text("rank")), scope, env.now_s.unwrap_or(0), view::changes);
+    let found = classes.classify((requirements, rank), scope, env.now_s.unwrap_or(0), view::changes);
     Facts {
         shape,
         prio,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{AttemptId, JobId, LinkId, Timestamp};
+use crate::ids::{AttemptId, ClientId, JobId, LinkId, Timestamp};
 
 /// What shall happen later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +35,8 @@ pub(crate) enum Timer {
     LastMark,
     /// The next slice of a checkpoint.
     Checkpoint,
+    /// More machines to look at for a client that asks why its jobs wait.
+    Why(ClientId),
 }
 
 /// The table.

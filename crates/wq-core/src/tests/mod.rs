@@ -6,6 +6,7 @@ mod checkpoint;
 mod crashes;
 mod deferral;
 mod doors;
+mod editing;
 mod exits;
 mod health;
 mod kept;

@@ -115,6 +115,8 @@ pub struct Peer {
     pub look_at: Option<Timestamp>,
     /// Last time anything was heard.
     pub heard_at: Timestamp,
+    /// Whether anything is booked, and since when; for display, by [`Peer::note_activity`].
+    pub active: (bool, Timestamp),
     /// It said that it is leaving.
     pub leaving: bool,
     /// Shapes it gave back, and how often in a row.
@@ -160,6 +162,7 @@ impl Peer {
             checked_at: None,
             look_at: None,
             heard_at: now,
+            active: (false, now),
             leaving: false,
             forsaken: Vec::new(),
             strikes: Strikes::default(),
@@ -209,6 +212,14 @@ impl Peer {
         self.booked -= 1;
     }
 
+    /// Something was booked or given back.
+    pub fn note_activity(&mut self, now: Timestamp) {
+        let busy = self.booked > 0;
+        if busy != self.active.0 {
+            self.active = (busy, now);
+        }
+    }
+
     /// Workers at this connection: those below a foreman, else one.
     pub fn workers_below(&self) -> u32 {
         if self.foreman { self.workers } else { 1 }
@@ -245,7 +256,7 @@ impl Peer {
     }
 
     /// Whether it takes jobs of this shape at all.
-    fn takes(&self, shape: Shape) -> bool {
+    pub fn takes(&self, shape: Shape) -> bool {
         self.largest.holds(shape)
             && !self.forsaken.iter().any(|(known, times)| *known == shape && *times >= FORSAKEN_MAX)
     }
