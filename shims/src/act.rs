@@ -1,4 +1,5 @@
-//! `condor_rm`, `condor_hold`, `condor_release`, `condor_vacate_job`: one program under several names.
+//! `condor_rm`, `condor_hold`, `condor_release`, `condor_vacate_job`, `condor_suspend`, `condor_continue`: one program
+//! under several names.
 //!
 //! Constraints and users are sent one by one in their order, then all single jobs at once, then all clusters as one
 //! constraint. The exit code is 0 as soon as one job was acted on (decision D62).
@@ -58,18 +59,28 @@ enum Verb {
     Release,
     Vacate,
     VacateFast,
+    Suspend,
+    Continue,
 }
 
 impl Verb {
-    fn action(self) -> Action {
-        match self {
+    /// What the master is asked, or why it is not.
+    fn action(self) -> Result<Action, &'static str> {
+        Ok(match self {
             Verb::Remove => Action::Remove,
             Verb::RemoveForce => Action::RemoveForce,
             Verb::Hold => Action::Hold,
             Verb::Release => Action::Release,
             // Work Queue knows only one way to stop a task, the fast one (decision D31).
             Verb::Vacate | Verb::VacateFast => Action::Vacate,
-        }
+            Verb::Suspend => {
+                return Err(
+                    "workers of Work Queue cannot pause a task: condor_hold stops a job until it is released, \
+                     condor_vacate_job stops it and queues it again",
+                );
+            }
+            Verb::Continue => return Err("no job is ever suspended here, so there is nothing to continue"),
+        })
     }
 
     /// HTCondor's number of the action, for `-long`.
@@ -81,6 +92,8 @@ impl Verb {
             Verb::RemoveForce => 4,
             Verb::Vacate => 5,
             Verb::VacateFast => 6,
+            Verb::Suspend => 8,
+            Verb::Continue => 9,
         }
     }
 
@@ -92,6 +105,8 @@ impl Verb {
             Verb::Release => "release",
             Verb::Vacate => "vacate",
             Verb::VacateFast => "fast-vacate",
+            Verb::Suspend => "suspend",
+            Verb::Continue => "continue",
         }
     }
 
@@ -104,6 +119,8 @@ impl Verb {
             Verb::Release => "released",
             Verb::Vacate => "vacated",
             Verb::VacateFast => "fast-vacated",
+            Verb::Suspend => "suspended",
+            Verb::Continue => "continued",
         }
     }
 
@@ -150,6 +167,8 @@ const RM_USAGE: &str = include_str!("usage/condor_rm.txt");
 const HOLD_USAGE: &str = include_str!("usage/condor_hold.txt");
 const RELEASE_USAGE: &str = include_str!("usage/condor_release.txt");
 const VACATE_USAGE: &str = include_str!("usage/condor_vacate_job.txt");
+const SUSPEND_USAGE: &str = include_str!("usage/condor_suspend.txt");
+const CONTINUE_USAGE: &str = include_str!("usage/condor_continue.txt");
 
 /// `condor_rm`
 pub fn rm(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
@@ -169,6 +188,16 @@ pub fn release(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Ou
 /// `condor_vacate_job`
 pub fn vacate_job(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
     run(Verb::Vacate, VACATE_USAGE, arguments, world)
+}
+
+/// `condor_suspend`
+pub fn suspend(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    run(Verb::Suspend, SUSPEND_USAGE, arguments, world)
+}
+
+/// `condor_continue`
+pub fn continue_job(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    run(Verb::Continue, CONTINUE_USAGE, arguments, world)
 }
 
 /// One group of jobs that is sent as one request.
@@ -316,10 +345,14 @@ fn carry_out(order: &Order, world: &World) -> Outcome {
             Err(error) => return unanswered(world, &error),
         }
     }
+    let action = match order.verb.action() {
+        Ok(action) => action,
+        Err(why) => return refuse_all(order, why, world),
+    };
     let mut report = Report::default();
     for group in &order.groups {
         let request = Request::Act(Act {
-            action: order.verb.action(),
+            action,
             targets: group.targets.clone(),
             reason: order.reason.clone(),
             subcode: order.subcode,
@@ -352,6 +385,26 @@ fn carry_out(order: &Order, world: &World) -> Outcome {
                 report.explained = true;
             }
             _ => return master::unexpected(world),
+        }
+    }
+    report.finish()
+}
+
+/// Nothing can be done to any job; a master that is down is the more important news.
+fn refuse_all(order: &Order, why: &str, world: &World) -> Outcome {
+    if let Err(error) = master::ask(world, &Request::Ping) {
+        return unanswered(world, &error);
+    }
+    let mut report = Report { explained: true, ..Report::default() };
+    report.err = format!("{}: {why}\n", world.program);
+    for group in &order.groups {
+        match &group.targets {
+            Targets::Jobs(jobs) => {
+                let line =
+                    |&(cluster, proc): &(u32, u32)| order.verb.line(cluster, proc, JobOutcome::PermissionDenied) + "\n";
+                report.err.extend(jobs.iter().map(line));
+            }
+            _ => report.could_not(order.verb, group),
         }
     }
     report.finish()
@@ -405,6 +458,8 @@ fn program_word(verb: Verb) -> &'static str {
         Verb::Hold => "hold",
         Verb::Release => "release",
         Verb::Vacate | Verb::VacateFast => "vacate_job",
+        Verb::Suspend => "suspend",
+        Verb::Continue => "continue",
     }
 }
 

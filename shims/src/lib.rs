@@ -17,6 +17,8 @@ pub mod job;
 pub mod master;
 pub mod options;
 pub mod printf;
+pub mod prio;
+pub mod qedit;
 pub mod query;
 pub mod status;
 pub mod submit;

@@ -107,6 +107,11 @@ impl<'a, K: Copy> Walk<'a, K> {
     pub fn new(table: &'static [Entry<K>], arguments: &'a [String]) -> Walk<'a, K> {
         Walk { table, rest: arguments }
     }
+
+    /// What has not been looked at yet.
+    pub fn rest(&self) -> &'a [String] {
+        self.rest
+    }
 }
 
 impl<'a, K: Copy> Iterator for Walk<'a, K> {

@@ -13,14 +13,18 @@ use crate::master::{BEGIN_S, Master};
 /// All programs by name.
 pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("condor_config_val", shims::config_val::run),
+    ("condor_continue", shims::act::continue_job),
     ("condor_hold", shims::act::hold),
     ("condor_ping", shims::contact::ping),
+    ("condor_prio", shims::prio::run),
     ("condor_q", shims::query::run),
+    ("condor_qedit", shims::qedit::run),
     ("condor_release", shims::act::release),
     ("condor_reschedule", shims::contact::reschedule),
     ("condor_rm", shims::act::rm),
     ("condor_status", shims::status::run),
     ("condor_submit", shims::submit::run),
+    ("condor_suspend", shims::act::suspend),
     ("condor_vacate_job", shims::act::vacate_job),
     ("condor_transfer_data", shims::transfer_data::run),
     ("condor_tail", shims::unsupported::run),

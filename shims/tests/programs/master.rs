@@ -10,8 +10,8 @@ use classad::{ClassAd, Env, Expr, Value, eval, parse_expr};
 use control_proto::client::SOCKET_NAME;
 use control_proto::frame::{self, Splitter};
 use control_proto::{
-    Act, Acted, Action, JobOutcome, Kind, ListingEnd, Query, Refusal, Reply, Request, Selection, Site, Submit,
-    SubmittedCluster, Targets, Totals, listing, write_head,
+    Act, Acted, Action, Edit, Explanation, JobOutcome, Kind, ListingEnd, Query, Refusal, Reply, Request, Selection,
+    Site, Submit, SubmittedCluster, Targets, Totals, listing, write_head,
 };
 
 /// 2026-11-21 19:41:06 UTC, when the first recorded session began.
@@ -25,6 +25,10 @@ pub(crate) struct State {
     pub(crate) jobs: Vec<ClassAd>,
     pub(crate) next_cluster: u32,
     pub(crate) schedd: ClassAd,
+    /// Workers and foremen.
+    pub(crate) machines: Vec<ClassAd>,
+    /// Why jobs wait.
+    pub(crate) explanations: Vec<Explanation>,
     /// Every request in order.
     pub(crate) requests: Vec<Request>,
     /// Blobs of the last submission.
@@ -63,6 +67,8 @@ impl Master {
             jobs: Vec::new(),
             next_cluster: 1,
             schedd: ClassAd::new(),
+            machines: Vec::new(),
+            explanations: Vec::new(),
             requests: Vec::new(),
             blobs: BTreeMap::new(),
             refusal: None,
@@ -168,6 +174,23 @@ impl State {
             Request::Act(act) => {
                 let reply = self.act(&act);
                 self.head(&reply, true)
+            }
+            Request::Edit(edit) => {
+                let reply = self.edit(&edit);
+                self.head(&reply, true)
+            }
+            Request::Why(why) => {
+                let named = |explanation: &&Explanation| why.jobs.contains(&explanation.job);
+                let jobs = self.explanations.iter().filter(named).cloned().collect();
+                self.head(&Reply::Explained { jobs }, true)
+            }
+            Request::Machines(query) => {
+                let Some(constraints) = parse_all(&query.constraints) else { return self.bad_constraint() };
+                let all_true = |ad: &&ClassAd| {
+                    constraints.iter().all(|expr| eval(expr, *ad, None, &self.env()).truth() == Some(true))
+                };
+                let ads: Vec<ClassAd> = self.machines.iter().filter(all_true).cloned().collect();
+                self.listing(&ads, &[], ListingEnd { ads: ads.len() as u64, ..ListingEnd::default() })
             }
             Request::TransferData(wanted) => {
                 let reply = match parse_expr(&wanted.constraint) {
@@ -365,6 +388,29 @@ impl State {
 
     fn may_change(&self, index: usize) -> bool {
         self.site.superuser || self.jobs[index].get("Owner") == Some(&Expr::from(self.site.user.as_str()))
+    }
+
+    fn edit(&mut self, edit: &Edit) -> Reply {
+        let env = self.env();
+        let mut acted = Acted { queue_empty: self.jobs.is_empty(), ..Acted::default() };
+        let Targets::Constraint(text) = &edit.targets else { panic!("only constraints are edited here") };
+        let Ok(constraint) = parse_expr(text) else { return constraint_refusal() };
+        for index in 0..self.jobs.len() {
+            if !self.may_change(index) || eval(&constraint, &self.jobs[index], None, &env).truth() != Some(true) {
+                continue;
+            }
+            for (name, text) in &edit.attributes {
+                let Ok(expr) = parse_expr(text) else {
+                    let message = format!("the value of {name} is no ClassAd expression: {text}");
+                    return Reply::Refused { code: Refusal::Malformed, message, speaks: None };
+                };
+                let ad = &mut self.jobs[index];
+                let expr = if edit.evaluate { Expr::from(eval(&expr, ad, None, &env)) } else { expr };
+                ad.insert(name, expr);
+            }
+            acted.counts.add(JobOutcome::Success);
+        }
+        Reply::Acted(acted)
     }
 
     fn act_on(&mut self, index: usize, act: &Act) -> JobOutcome {

@@ -142,6 +142,7 @@ fn corpus_of_commands_main() {
     replay("cli", &records, &mut bench, &|bench, record| match record.name.as_str() {
         "q" => set_queue(bench, queue.clone()),
         "wait" => bench.write("w.log", &records.iter().find(|record| record.name == "wait-log").unwrap().stdout),
+        "qedit" => bench.master().state().next_cluster = 22,
         // Jobs of other programs' commands: two more clusters, all removed and not yet gone.
         "q-no-schedd" => {
             set_queue(bench, snapshots::end_of_main_session(&records));

@@ -25,6 +25,9 @@ const FIXED: [&str; 5] = ["mytype", "stageoutfinish", "stageoutstart", "submit_i
 /// of these asks for it.
 const ASKED: [(&str, &str); 2] = [("requestdisk", "_AwqDiskAsked"), ("requestmemory", "_AwqMemoryAsked")];
 
+/// Each job with its changes, and the answer.
+type Plan = (Vec<(Slot, Edits)>, Acted);
+
 impl Master {
     pub(super) fn edit(&mut self, now: Timestamp, client: ClientId, caller: &Caller, edit: &Edit) {
         if let Some(reason) = &self.store_failed {
@@ -50,12 +53,7 @@ impl Master {
     }
 
     /// What is to be changed, and the answer; nothing is changed yet.
-    fn edits(
-        &self,
-        now: Timestamp,
-        caller: &Caller,
-        edit: &Edit,
-    ) -> Result<(Vec<(Slot, Edits)>, Acted), (Refusal, String)> {
+    fn edits(&self, now: Timestamp, caller: &Caller, edit: &Edit) -> Result<Plan, (Refusal, String)> {
         let expressions = expressions(edit)?;
         let mut acted = Acted { queue_empty: self.table.is_empty(), ..Acted::default() };
         let mut meant: Vec<Slot> = Vec::new();

@@ -66,7 +66,10 @@ impl Master {
             }
             None => {
                 let all = self.table.totals(None);
-                self.effect(Effect::Finish { client, end: ListingEnd { ads: cursor.ads, all, ..ListingEnd::default() } });
+                self.effect(Effect::Finish {
+                    client,
+                    end: ListingEnd { ads: cursor.ads, all, ..ListingEnd::default() },
+                });
             }
         }
     }

@@ -54,7 +54,8 @@ impl Answer {
 impl Master {
     pub(super) fn why(&mut self, now: Timestamp, client: ClientId, why: &Why) {
         if why.jobs.len() > Why::JOBS_MAX {
-            let message = format!("{} jobs are named, at most {} can be explained at once", why.jobs.len(), Why::JOBS_MAX);
+            let message =
+                format!("{} jobs are named, at most {} can be explained at once", why.jobs.len(), Why::JOBS_MAX);
             return self.refuse(client, Refusal::Limit, message);
         }
         let jobs: Vec<JobId> = why.jobs.iter().map(|(cluster, proc)| JobId::new(*cluster, *proc)).collect();

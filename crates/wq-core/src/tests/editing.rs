@@ -1,6 +1,8 @@
 //! Attributes that users change, what machines tell, and why jobs wait.
 
-use control_proto::{Acted, Edit, Explanation, JobOutcome, MachineQuery, Machines, Refusal, Reply, Request, Targets, Why};
+use control_proto::{
+    Acted, Edit, Explanation, JobOutcome, MachineQuery, Machines, Refusal, Reply, Request, Targets, Why,
+};
 use wq_proto::Protocol;
 
 use crate::bench::Bench;
@@ -52,7 +54,10 @@ fn what_was_edited_is_seen_and_survives_a_restart() {
     let mut b = Bench::new();
     b.submit(&[], 2);
     b.submit(&[], 1);
-    assert_eq!(edit(&mut b, Targets::Constraint("ClusterId == 1".into()), &[("Foo", "5"), ("JobPrio", "7")]).counts.success, 2);
+    assert_eq!(
+        edit(&mut b, Targets::Constraint("ClusterId == 1".into()), &[("Foo", "5"), ("JobPrio", "7")]).counts.success,
+        2
+    );
     for b in [&mut b.restarted(), &mut b] {
         assert_eq!(b.attribute(FIRST, "Foo").as_deref(), Some("5"));
         assert_eq!(b.attribute(JobId::new(1, 1), "JobPrio").as_deref(), Some("7"));
@@ -188,10 +193,7 @@ fn every_machine_is_counted_for_what_stands_in_the_way() {
     let waiting = why(&mut b, &[(1, 1)]).remove(0);
     let wanted = Machines { all: 153, hosts: 153, unfit: 151, small: 1, busy: 1, ..Machines::default() };
     assert_eq!((waiting.status, waiting.machines), (1, wanted));
-    assert_eq!(
-        waiting.clauses,
-        [("TARGET.Memory > 500".to_owned(), 3), ("TARGET.Machine != \"bad\"".to_owned(), 152)]
-    );
+    assert_eq!(waiting.clauses, [("TARGET.Memory > 500".to_owned(), 3), ("TARGET.Machine != \"bad\"".to_owned(), 152)]);
     let cores = &waiting.needs[0];
     assert_eq!((cores.asked, cores.largest, cores.enough), (4, 8, 152));
     assert_eq!(why(&mut b, &[(1, 0)])[0].status, 2);
