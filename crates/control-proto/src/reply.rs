@@ -172,6 +172,9 @@ pub struct Explanation {
     pub status: i32,
     /// It is on its way to a worker: its files are looked up, or are being sent.
     pub starting: bool,
+    /// It may not start before this time, seconds since 1970 (`deferral_time`).
+    #[serde(default)]
+    pub deferred_until_s: Option<i64>,
     /// A machine is kept free for it, because it has waited long for room.
     pub has_reserved: bool,
     /// Each clause of `Requirements` that tells machines apart, and how many machines fulfil it.

@@ -142,6 +142,7 @@ impl Master {
             job: (id.cluster, id.proc_),
             status: job.status() as i32,
             starting: job.story().attempt.is_some(),
+            deferred_until_s: self.table.deferrals.get(&id).filter(|d| d.waits).map(|d| d.at_s),
             has_reserved: self.is_cleared_for(id),
             clauses: answer.clauses.clone(),
             needs: answer.needs.to_vec(),
