@@ -12,6 +12,7 @@ use crate::master::{BEGIN_S, Master};
 
 /// All programs by name.
 pub(crate) const PROGRAMS: &[(&str, Program)] = &[
+    ("classad_eval", shims::classad_eval::run),
     ("condor_config_val", shims::config_val::run),
     ("condor_continue", shims::act::continue_job),
     ("condor_hold", shims::act::hold),

@@ -5,6 +5,7 @@
 //! recorded from HTCondor; `faults` is about masters that refuse, break off or are not there.
 
 mod bench;
+mod classad_eval;
 mod clients;
 mod dry_runs;
 mod faults;

@@ -224,8 +224,9 @@ fn exit(body: &mut String, exit: &Exit) {
         Exit::Signal { signal, core } => {
             line(body, &format!("(0) Abnormal termination (signal {signal})"));
             match core {
-                Some(path) => line(body, &format!("(1) Corefile in: {path}")),
-                None => line(body, "(0) No core file"),
+                Some(path) if !path.trim().is_empty() => line(body, &format!("(1) Corefile in: {path}")),
+                // HTCondor's reader stops at a core file without a name.
+                _ => line(body, "(0) No core file"),
             }
         }
     }
