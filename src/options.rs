@@ -2,9 +2,10 @@
 //!
 //! An option `--x-y` is also the variable `AWQ_X_Y` and the key `x_y` of the TOML file, in this order of weight
 //! (decision D13); the work dir alone is the variable `AWQ_WORKDIR`. A key may also stand in a table: `fsync` under
-//! `[outputs]` is `outputs_fsync`. A new option is one field of [`Settings`] and, where it has a default, one line in
+//! `[outputs]` is `outputs_fsync`; `[concurrency_limits]` alone is a table of names, which only the file can hold. A new option is one field of [`Settings`] and, where it has a default, one line in
 //! [`Settings::resolve`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::servers::{self, ServersError, TRANSPORT_VARIABLE};
 use crate::catalog::{Server, Transport};
+
+/// The table of names in the configuration file.
+const CONCURRENCY_LIMITS: &str = "concurrency_limits";
 
 /// The port of the original.
 pub const DEFAULT_PORT: u16 = 9094;
@@ -143,6 +147,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub match_requirements: Option<bool>,
 
+    /// Only a table of the configuration file: how many jobs that name a thing in `concurrency_limits` may run at once.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency_limits: Option<BTreeMap<String, u64>>,
+
     /// Answer AliEn's own two counting commands with one line a job [default: true]
     #[arg(long, env = "AWQ_COMPAT_ALIEN_COUNT_LINES", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,6 +217,8 @@ pub struct Options {
     pub one_write: bool,
     /// Decision D44.
     pub match_requirements: bool,
+    /// Decision D46.
+    pub concurrency_limits: BTreeMap<String, u64>,
     /// Decision D61.
     pub alien_count_lines: bool,
     /// Decision D63.
@@ -325,6 +336,7 @@ impl Settings {
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),
             one_write: self.one_write.unwrap_or(true),
             match_requirements: self.match_requirements.unwrap_or(true),
+            concurrency_limits: self.concurrency_limits.unwrap_or_default(),
             alien_count_lines: self.compat_alien_count_lines.unwrap_or(true),
             submit_hint: self.compat_submit_hint.unwrap_or(true),
         })
@@ -372,6 +384,10 @@ fn flatten(table: &toml::de::DeTable<'_>, prefix: &str, entries: &mut Vec<(Strin
     for (key, value) in table.iter() {
         let name = format!("{prefix}{}", key.get_ref());
         match value.get_ref() {
+            // Its names are the site's.
+            toml::de::DeValue::Table(_) if name == CONCURRENCY_LIMITS => {
+                entries.push((name, key.span().start, plain(value.get_ref())));
+            }
             toml::de::DeValue::Table(inner) => flatten(inner, &format!("{name}_"), entries),
             other => entries.push((name, key.span().start, plain(other))),
         }
@@ -474,6 +490,7 @@ mod tests {
             "awq.toml:3: outputs_fsync is given twice"
         );
         assert!(file("config = \"/x\"\n").is_err());
+        assert!(file("\n[concurrency_limits]\nx = -1\n").unwrap_err().starts_with("awq.toml:2: invalid value"));
     }
 
     #[test]

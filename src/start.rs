@@ -144,6 +144,7 @@ fn build(
         job_wrapper: wrapper,
         one_write: options.one_write,
         match_requirements: options.match_requirements,
+        concurrency_limits: options.concurrency_limits.clone(),
         outputs_fsync: options.outputs_fsync,
         boot_id: now.boot_id,
         zone: Zone(Some(Arc::new(event_logs::local_offset))),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::class::{ClassId, Classes};
 use super::lane::Lane;
+use super::limits::{Limits, LimitsId};
 use crate::ids::{JobId, Timestamp};
 use crate::jobs::{OwnerId, Slot};
 use crate::workers::{Shape, Sum};
@@ -18,6 +19,8 @@ pub struct QueueKey {
     pub shape: Shape,
     /// What it asks of a machine.
     pub class: ClassId,
+    /// What it needs of things that are limited.
+    pub limits: LimitsId,
 }
 
 /// Index of a queue.
@@ -59,12 +62,14 @@ pub struct IdleQueues {
     last_owner: Option<OwnerId>,
     /// What jobs ask of machines.
     pub classes: Classes,
+    /// Things of which there are only so many.
+    pub limits: Limits,
 }
 
 impl IdleQueues {
-    /// None yet; their jobs ask these things of machines.
-    pub fn new(classes: Classes) -> IdleQueues {
-        IdleQueues { classes, ..IdleQueues::default() }
+    /// None yet; their jobs ask these things of machines, and share these.
+    pub fn new(classes: Classes, limits: Limits) -> IdleQueues {
+        IdleQueues { classes, limits, ..IdleQueues::default() }
     }
 
     /// The queue for a key, made if it is new; counts `members` jobs.
@@ -85,6 +90,7 @@ impl IdleQueues {
                     }
                 };
                 self.by_key.insert(key, id);
+                self.limits.join(key.limits, id);
                 id
             }
         };
@@ -102,6 +108,7 @@ impl IdleQueues {
             self.by_key.remove(&key);
             self.free.push(id.0);
             self.classes.leave(key.class);
+            self.limits.leave(key.limits, id);
         }
     }
 

@@ -8,6 +8,7 @@ pub mod class;
 pub mod cron;
 mod idle;
 mod lane;
+pub mod limits;
 mod shared;
 mod story;
 mod table;

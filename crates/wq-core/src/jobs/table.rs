@@ -7,6 +7,7 @@ use control_proto::Totals;
 
 use super::class::{ClassId, Classes};
 use super::idle::{IdleQueues, QueueId, QueueKey};
+use super::limits::{Limits, LimitsId};
 use super::story::Story;
 use super::template::{SortedAd, TemplateId, Templates, Text, changed};
 use crate::ids::JobId;
@@ -180,6 +181,8 @@ pub struct Facts {
     pub on_hold: bool,
     /// What it asks of a machine.
     pub class: ClassId,
+    /// What it needs of things that are limited.
+    pub limits: LimitsId,
     /// That depends on one of the attributes that differ from job to job.
     pub class_differs: bool,
 }
@@ -211,9 +214,9 @@ pub struct JobTable {
 }
 
 impl JobTable {
-    /// An empty one, whose jobs ask these things of machines.
-    pub fn new(classes: Classes) -> JobTable {
-        JobTable { idle: IdleQueues::new(classes), ..JobTable::default() }
+    /// An empty one, whose jobs ask these things of machines, and share these.
+    pub fn new(classes: Classes, limits: Limits) -> JobTable {
+        JobTable { idle: IdleQueues::new(classes, limits), ..JobTable::default() }
     }
 
     /// The index of an owner, new or known.
@@ -242,7 +245,7 @@ impl JobTable {
         new: NewCluster<'_>,
         procs: impl ExactSizeIterator<Item = u32>,
         watched: impl Fn(&str) -> bool,
-        facts: impl Fn(&SortedAd, JobId, &mut Classes) -> Facts,
+        facts: impl Fn(&SortedAd, JobId, &mut IdleQueues) -> Facts,
     ) -> Option<()> {
         let NewCluster { cluster, submitted, mut ad, varying, mut rows, owner, at_s, wall_s } = new;
         let count = u32::try_from(procs.len()).expect("a proc has a number of its own");
@@ -257,7 +260,7 @@ impl JobTable {
         let defaults: Vec<String> = varying.iter().map(|name| ad.get(name).unwrap_or_default().to_owned()).collect();
         let wall_s = u32::try_from(wall_s).unwrap_or(u32::MAX);
         let before = self.cluster(cluster).unwrap_or(ClusterInfo { procs: 0, left: 0, wall_s });
-        let mut known = facts(&ad, first, &mut self.idle.classes);
+        let mut known = facts(&ad, first, &mut self.idle);
         let ask_each = known.class_differs || varying.iter().any(|name| watched(name));
         let (template, delta) = self.templates.intern(&ad);
         let mut shared_users = 0;
@@ -271,7 +274,7 @@ impl JobTable {
                     ad.set(*at, value.unwrap_or(default));
                 }
                 if ask_each {
-                    known = facts(&ad, id, &mut self.idle.classes);
+                    known = facts(&ad, id, &mut self.idle);
                 }
                 own_delta = Some(self.templates.delta_for(template, &ad));
             }
@@ -282,7 +285,8 @@ impl JobTable {
                     delta.clone().into_boxed_slice()
                 }
             };
-            let queue = self.idle.join(QueueKey { owner, shape: known.shape, class: known.class }, 1);
+            let queue =
+                self.idle.join(QueueKey { owner, shape: known.shape, class: known.class, limits: known.limits }, 1);
             let status = if known.on_hold { Status::Held } else { Status::Idle };
             let seconds = u32::try_from(at_s).unwrap_or(u32::MAX);
             let job = Job {

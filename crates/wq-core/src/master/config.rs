@@ -1,5 +1,7 @@
 //! What the shell tells the master once, at its start.
 
+use std::collections::BTreeMap;
+
 use crate::ids::RecordNo;
 use crate::io::BlobIn;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub one_write: bool,
     /// `requirements` and `rank` of jobs count (decision D44).
     pub match_requirements: bool,
+    /// How many jobs that name a thing in `concurrency_limits` may run at once; what is not here is unlimited.
+    pub concurrency_limits: BTreeMap<String, u64>,
     /// Seconds until a job that finds no room has a worker cleared for it (decision D45).
     pub reserve_s: u64,
     /// Seconds until a peer must have said hello.
@@ -95,6 +99,7 @@ impl Default for Config {
             boot_id: [0; 16],
             one_write: true,
             match_requirements: true,
+            concurrency_limits: BTreeMap::new(),
             reserve_s: 900,
             hello_s: 30,
             check_busy_s: 120,

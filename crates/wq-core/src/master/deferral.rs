@@ -68,8 +68,8 @@ impl Master {
         };
         let wall_s = now.seconds() + self.wall_offset_s;
         if deferral.waits && wall_s < deferral.at_s {
-            // The wall clock was set back.
-            self.timers.set(now.plus_s(deferral.at_s.abs_diff(wall_s)), Timer::Deferral(job));
+            // The wall clock was set back, or somebody has changed the ad.
+            self.make_ready(now, slot);
         } else if deferral.waits {
             self.table.deferrals.insert(job, Deferral { waits: false, ..deferral });
             if !self.watch_window(now, slot, deferral.at_s) {

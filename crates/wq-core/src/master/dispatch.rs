@@ -84,7 +84,11 @@ impl Master {
             }
             let wall_s = now.seconds() + self.wall_offset_s;
             let idle = &self.table.idle;
-            let will_do = |key: QueueKey| peer.fits(key.shape) && peer.suits(key.class, &idle.classes, wall_s);
+            let will_do = |key: QueueKey| {
+                peer.fits(key.shape)
+                    && peer.suits(key.class, &idle.classes, wall_s)
+                    && idle.limits.have_room(key.limits)
+            };
             let Some(queue) = idle.choose(will_do) else { break };
             if *left == 0 {
                 return false;
@@ -112,6 +116,10 @@ impl Master {
                 return false;
             }
             let key = self.table.idle.key(queue);
+            if !self.table.idle.limits.have_room(key.limits) {
+                // Whoever gives some back has the queue looked at again.
+                return true;
+            }
             let wall_s = now.seconds() + self.wall_offset_s;
             let Some(link) = self.peers.find(key.shape, key.class, &self.table.idle.classes, wall_s) else {
                 self.table.idle.set_stuck(queue, now);
@@ -150,7 +158,9 @@ impl Master {
         story.attempt = Some(id);
         story.attempts += 1;
         let number = story.attempts;
-        let job = job.id;
+        let (job, queue) = (job.id, job.queue);
+        let limits = self.table.idle.key(queue).limits;
+        self.table.idle.limits.take(limits);
         let peer = self.peers.get_mut(link).expect("the index names peers that stand");
         peer.book(shape);
         peer.note_activity(now);
@@ -164,6 +174,7 @@ impl Master {
                 link,
                 shape,
                 booked: true,
+                limits,
                 number,
                 state: State::Preparing,
                 task: None,

@@ -7,6 +7,7 @@ use journal::{Edited, Edits, Record};
 use super::Master;
 use super::promises::Then;
 use super::submit::facts;
+use super::timers::Timer;
 use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Caller;
 use crate::jobs::view::HIDDEN_PREFIX;
@@ -132,14 +133,22 @@ impl Master {
         let waits = self.table.get(slot).is_waiting();
         self.table.dequeue(slot);
         let mut classes = std::mem::take(&mut self.table.idle.classes);
+        let mut limits = std::mem::take(&mut self.table.idle.limits);
         // The time does not count: a class that depends on it is asked again when a machine is looked for.
         let view = self.view(slot, Timestamp(0));
         let text = |name: &str| view.text(name).unwrap_or_default();
-        let found = facts(&view, (&text("requirements"), &text("rank")), &view.env(), &[], &mut classes);
+        let wishes = (&*text("requirements"), &*text("rank"));
+        let found = facts(&view, wishes, &view.env(), &[], (&mut classes, &mut limits));
         self.table.idle.classes = classes;
+        self.table.idle.limits = limits;
         let owner = self.table.get(slot).owner;
-        self.table.move_to(slot, QueueKey { owner, shape: found.shape, class: found.class });
+        self.table.move_to(slot, QueueKey { owner, shape: found.shape, class: found.class, limits: found.limits });
         self.table.get_mut(slot).prio = found.prio;
+        let job = self.table.get(slot).id;
+        if self.table.deferrals.get(&job).is_some_and(|deferral| deferral.waits) {
+            // Its time may be another one now.
+            self.timers.set(Timestamp(0), Timer::Deferral(job));
+        }
         if waits {
             self.table.enqueue(slot);
             self.dirty.queue(self.table.get(slot).queue);
@@ -163,7 +172,7 @@ fn expressions(edit: &Edit) -> Result<Vec<(String, Expr)>, (Refusal, String)> {
         }
         if folded.starts_with(HIDDEN_PREFIX)
             || FIXED.contains(&folded.as_str())
-            || (view::changes(&folded) && folded != "iwd")
+            || (view::changes(&folded) && !["iwd", "deferraltime"].contains(&&*folded))
         {
             return Err((Refusal::Permission, format!("{name} cannot be changed: the queue itself keeps it")));
         }

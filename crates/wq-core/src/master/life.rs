@@ -240,6 +240,7 @@ impl Master {
     /// Takes an attempt out of all tables; its bytes that may still come are dropped.
     pub(super) fn drop_attempt(&mut self, id: AttemptId) -> Option<crate::run::Attempt> {
         self.unbook(id);
+        self.give_back(id);
         let mut attempt = self.attempts.remove(&id)?;
         self.leave_kept(&mut attempt);
         if let Some(peer) = self.peers.get_mut(attempt.link) {
@@ -254,6 +255,15 @@ impl Master {
         }
         self.effect(Effect::Abandon { attempt: id });
         Some(attempt)
+    }
+
+    /// Gives back what the attempt has taken of things that are limited.
+    pub(super) fn give_back(&mut self, id: AttemptId) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        let limits = std::mem::take(&mut attempt.limits);
+        for queue in self.table.idle.limits.give_back(limits) {
+            self.dirty.queue(queue);
+        }
     }
 
     /// Gives the attempt's share of its peer back.

@@ -50,6 +50,7 @@ use self::timers::{Timer, Timers};
 use crate::ids::{AttemptId, BlobId, ClientId, RecordNo, Timestamp};
 use crate::io::{Ask, Caller, Effect, Input};
 use crate::jobs::class::Classes;
+use crate::jobs::limits::Limits;
 use crate::jobs::view::{JobView, SiteFacts};
 use crate::jobs::{JobTable, Slot};
 use crate::run::{Attempt, Spool};
@@ -127,7 +128,7 @@ impl Master {
         Master {
             site,
             wall_offset_s: config.wall_offset_s,
-            table: JobTable::new(classes),
+            table: JobTable::new(classes, Limits::new(&config.concurrency_limits)),
             peers: Peers::default(),
             attempts: BTreeMap::new(),
             next_attempt: 1,
@@ -318,6 +319,9 @@ impl Master {
     pub fn check_invariants(&self) {
         self.table.check_invariants();
         self.peers.check_invariants(|id| self.attempts.get(&id).filter(|a| a.booked).map(|a| a.shape));
+        let limits = &self.table.idle.limits;
+        let taken: u64 = self.attempts.values().map(|attempt| limits.sum(attempt.limits)).sum();
+        assert_eq!(taken, limits.used(), "limits count attempts");
         for (id, attempt) in &self.attempts {
             if let Some(peer) = self.peers.get(attempt.link)
                 && let Some(task) = attempt.task

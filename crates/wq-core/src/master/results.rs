@@ -445,6 +445,7 @@ impl Master {
             self.drop_attempt(id);
         } else {
             self.attempts.get_mut(&id).expect("just seen").state = State::Parked;
+            self.give_back(id);
             self.effect(Effect::Abandon { attempt: id });
             self.timers.set(now.plus_s(PARKED_S), Timer::Parked(id));
         }

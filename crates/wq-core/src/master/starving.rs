@@ -36,7 +36,10 @@ impl Master {
             if timed {
                 self.table.idle.unstick_one(*queue);
                 self.dirty.queue(*queue);
-            } else if key.shape != Shape::default() && now >= since.plus_s(self.config.reserve_s) {
+            } else if key.shape != Shape::default()
+                && self.table.idle.limits.have_room(key.limits)
+                && now >= since.plus_s(self.config.reserve_s)
+            {
                 self.reserve(now, *queue, *key);
             }
         }
@@ -86,8 +89,10 @@ impl Master {
         let Some(job) = peer.reserved else { return false };
         let slot = self.table.find(job).filter(|slot| self.table.get(*slot).is_waiting());
         let shape = slot.map(|slot| self.table.idle.shape(self.table.get(slot).queue));
-        let fits = shape.is_some_and(|shape| peer.fits_reserved(shape));
-        if !fits && shape.is_some_and(|shape| peer.could_hold(shape)) {
+        let limits = slot.map(|slot| self.table.idle.key(self.table.get(slot).queue).limits);
+        let free = limits.is_some_and(|limits| self.table.idle.limits.have_room(limits));
+        let fits = free && shape.is_some_and(|shape| peer.fits_reserved(shape));
+        if free && !fits && shape.is_some_and(|shape| peer.could_hold(shape)) {
             return false;
         }
         // It starts, or it does not need the peer any more.

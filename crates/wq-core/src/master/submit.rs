@@ -11,6 +11,7 @@ use super::{Master, doors};
 use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::{BlobIn, Caller};
 use crate::jobs::class::Classes;
+use crate::jobs::limits::Limits;
 use crate::jobs::template::SortedAd;
 use crate::jobs::{Facts, NewCluster, Status, view};
 use crate::run::words::is_plain_relative;
@@ -18,9 +19,11 @@ use crate::run::{BlobUse, SPOOL_ATTRIBUTE, Spool, SpooledFile};
 use crate::workers::Shape;
 
 /// Attributes whose value decides shape, order or first state of a job, lower case.
-const WATCHED: [&str; 11] = [
+const WATCHED: [&str; 13] = [
     "_awqdiskasked",
     "_awqmemoryasked",
+    "concurrencylimits",
+    "concurrencylimitsexpr",
     "jobprio",
     "jobstatus",
     "rank",
@@ -295,10 +298,10 @@ impl Master {
             new,
             procs,
             |name| WATCHED.binary_search(&name).is_ok(),
-            |ad, id, classes| {
+            |ad, id, idle| {
                 let text = |name: &str| ad.get(name).unwrap_or_default();
                 let wishes = (text("requirements"), text("rank"));
-                facts(&AdScope { ad, id }, wishes, &env, varying, classes)
+                facts(&AdScope { ad, id }, wishes, &env, varying, (&mut idle.classes, &mut idle.limits))
             },
         );
         assert!(added.is_some(), "the rows were checked before the record was written");
@@ -379,7 +382,7 @@ pub(super) fn facts(
     (requirements, rank): (&str, &str),
     env: &classad::Env,
     varying: &[String],
-    classes: &mut Classes,
+    (classes, limits): (&mut Classes, &mut Limits),
 ) -> Facts {
     let value = |name: &str| match scope.lookup(name) {
         Some(expr) => classad::eval(&expr, scope, None, env),
@@ -395,12 +398,15 @@ pub(super) fn facts(
         disk_mb: if asked("_awqdiskasked") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
     };
     let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+    let limited = ["concurrencylimits", "concurrencylimitsexpr"].map(value);
+    let limits = limited.iter().find_map(Value::as_str).map(|text| limits.read(text)).unwrap_or_default();
     let found = classes.classify((requirements, rank), scope, env.now_s.unwrap_or(0), view::changes);
     Facts {
         shape,
         prio,
         on_hold: value("jobstatus").as_int() == Some(5),
         class: found.class,
+        limits,
         class_differs: found.reads.iter().any(|name| varying.contains(name)),
     }
 }

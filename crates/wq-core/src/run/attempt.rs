@@ -6,6 +6,7 @@ use wq_proto::TaskId;
 use crate::ids::{BlobId, JobId, LinkId, Timestamp};
 use crate::io::{Delivery, Trouble};
 use crate::jobs::Slot;
+use crate::jobs::limits::LimitsId;
 use crate::run::{JobFiles, SandboxNames};
 use crate::workers::Shape;
 
@@ -88,6 +89,8 @@ pub struct Attempt {
     pub shape: Shape,
     /// The share is booked.
     pub booked: bool,
+    /// What it has taken of things that are limited.
+    pub limits: LimitsId,
     /// Number of the attempt among the job's.
     pub number: u32,
     /// How far it is.

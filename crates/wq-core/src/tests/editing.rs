@@ -198,3 +198,14 @@ fn every_machine_is_counted_for_what_stands_in_the_way() {
     assert_eq!((cores.asked, cores.largest, cores.enough), (4, 8, 152));
     assert_eq!(why(&mut b, &[(1, 0)])[0].status, 2);
 }
+
+#[test]
+fn a_job_that_waits_for_a_time_may_get_another_one() {
+    let mut b = Bench::new();
+    b.worker(1);
+    let (soon, later) = (b.now.seconds() + 50, b.now.seconds() + 100);
+    b.submit(&[("DeferralTime", &later.to_string())], 1);
+    edit(&mut b, all(), &[("DeferralTime", &soon.to_string())]);
+    b.pass(50);
+    assert_eq!(b.status(FIRST).as_deref(), Some("2"));
+}

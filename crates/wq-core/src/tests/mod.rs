@@ -10,6 +10,7 @@ mod editing;
 mod exits;
 mod health;
 mod kept;
+mod limits;
 mod marks;
 mod matching;
 mod memory;
