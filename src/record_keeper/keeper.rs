@@ -91,6 +91,12 @@ impl<S: Storage> Keeper<S> {
         Keeper { writer, storage, compaction, contents, numbers, results, state: State::Open, unsynced: None }
     }
 
+    /// The storage, for a look at what is there.
+    #[cfg(test)]
+    pub(super) fn into_storage(self) -> S {
+        self.storage
+    }
+
     pub(super) fn serve(&mut self, queue: &Receiver<Vec<Order>>) {
         loop {
             let first = match &self.state {
@@ -120,7 +126,7 @@ impl<S: Storage> Keeper<S> {
         }
     }
 
-    fn take(&mut self, orders: Vec<Order>) {
+    pub(super) fn take(&mut self, orders: Vec<Order>) {
         match &mut self.state {
             State::Open => match self.write(orders) {
                 Ok(()) => {

@@ -11,6 +11,8 @@ mod compaction;
 mod handle;
 mod keeper;
 mod numbers;
+#[cfg(test)]
+mod power_cut;
 
 pub(crate) use compaction::Compaction;
 pub(crate) use handle::RecordKeeper;

@@ -146,7 +146,8 @@ pub fn replay<S: Storage>(storage: &S, mut visit: impl FnMut(Entry)) -> Result<R
 pub fn survey<S: Storage>(storage: &S) -> Result<Recovery, JournalError> {
     let files = Files::read(storage)?;
     files.check_succession()?;
-    let mut found = Survey::default();
+    let first_seq = files.whole.first().map_or(1, |file| file.header.first_seq);
+    let mut found = Survey { first_seq, ..Survey::default() };
     let mut recovery = Recovery {
         id: None,
         segments: BTreeMap::new(),
@@ -241,6 +242,8 @@ fn decode(frame: &Frame<'_>) -> Result<Record, JournalError> {
 /// What the first pass learns from the frames.
 #[derive(Default)]
 struct Survey {
+    /// Number of the oldest record that is there.
+    first_seq: u64,
     checkpoint: Option<Checkpoint>,
     events_upto: u64,
     history_upto: u64,
@@ -264,6 +267,8 @@ impl Survey {
             KIND_CHECKPOINT_END | KIND_EVENTS_UPTO | KIND_HISTORY_UPTO => match decode(frame)? {
                 Record::EventsUpto(upto) => self.events_upto = self.events_upto.max(upto.seq),
                 Record::HistoryUpto(upto) => self.history_upto = self.history_upto.max(upto.seq),
+                // Of one whose begin has gone already: a crash came while a newer checkpoint had older segments removed.
+                Record::CheckpointEnd(end) if end.begin_seq < self.first_seq => {}
                 Record::CheckpointEnd(end) => {
                     if (end.begin_seq, end.jobs) != (self.begin_seq, self.jobs) {
                         return Err(JournalError::Checkpoint {

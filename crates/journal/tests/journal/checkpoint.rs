@@ -278,6 +278,34 @@ fn removals_that_a_power_cut_undoes_do_no_harm() {
     }
 }
 
+/// A checkpoint that is longer than a segment goes piece by piece when the next one has ended.
+#[test]
+fn the_rest_of_an_older_checkpoint_does_no_harm_behind_a_newer_one() {
+    let mut dice = Dice::new(3);
+    let mut world = World::new();
+    for _ in 0..200 {
+        world.step(&mut dice);
+    }
+    let upto = world.writer.next_seq() - 1;
+    for _ in 0..2 {
+        world.writer.rotate();
+        let begin_seq = world.write(CheckpointBegin { next_cluster: world.queue.next_cluster, at_s: 1 }.into());
+        let jobs: Vec<_> = world.queue.jobs.iter().map(|(job, (seq, count))| (*job, *seq, *count)).collect();
+        for (job, seq, count) in &jobs {
+            world.write(checkpoint_job(*job, *seq, *count));
+        }
+        world.write(CheckpointEnd { begin_seq, jobs: jobs.len() as u64 }.into());
+        commit(&mut world.writer, &mut world.disk, true);
+        world.checkpoint_seq = begin_seq;
+    }
+    let steps = world.writer.compact(world.checkpoint_seq, upto + 1000, upto + 1000);
+    assert!(steps.len() > 3, "the first checkpoint has several segments");
+    for step in steps {
+        step.carry_out(&mut world.disk).unwrap();
+        assert_eq!(Queue::recovered(&world.disk).jobs, world.queue.jobs);
+    }
+}
+
 #[test]
 fn a_checkpoint_that_lacks_jobs_is_refused() {
     let mut world = World::new();

@@ -148,6 +148,11 @@ impl Master {
 
     pub(super) fn policies_due(&mut self, now: Timestamp) {
         self.policies.timer_set = false;
+        if self.store_failed.is_some() {
+            // What they decide could not be recorded.
+            self.policies.timer_set = true;
+            return self.timers.set(now.plus_s(ROUND_S), Timer::Policies);
+        }
         if self.policies.next.is_none() {
             self.policies.round_began = now;
         }
