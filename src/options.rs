@@ -116,7 +116,7 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superusers: Option<Vec<String>>,
 
-    /// Let the journal grow to this size, in KiB, before it is compacted [default: 16384]
+    /// Let the journal grow to this size, in KiB, before it is compacted [default: 4096]
     #[arg(long, env = "AWQ_JOURNAL_FLOOR_KB", value_name = "KIB")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_floor_kb: Option<u64>,
@@ -330,7 +330,7 @@ impl Settings {
             log_format: self.log_format.unwrap_or_default(),
             group: self.group,
             superusers: self.superusers.unwrap_or_default(),
-            journal_floor_kb: self.journal_floor_kb.unwrap_or(16 << 10).min(u64::MAX >> 10),
+            journal_floor_kb: self.journal_floor_kb.unwrap_or(4 << 10).min(u64::MAX >> 10),
             outputs_fsync: self.outputs_fsync.unwrap_or(false),
             submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),

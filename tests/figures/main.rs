@@ -10,6 +10,7 @@ mod support;
 mod latency;
 mod links;
 mod memory;
+mod restart;
 mod waiting_jobs;
 
 use std::io::Write as _;

@@ -1,36 +1,20 @@
 //! The journal is written anew while the master works (requirement R-5, decision D53).
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use journal::{replay, segment_number};
+use journal::replay;
 use testkit::{Site, SiteOptions, WorkerOptions};
 
 use crate::support::dice::Dice;
-use crate::support::journal::read_journal;
-use crate::support::sim::greeting;
+use crate::support::journal::{journal_of, read_journal};
+use crate::support::sim::end_tasks_at_once;
 
 const SOON: Duration = Duration::from_secs(120);
 
 fn site_with_floor(kib: u64) -> Site {
     let master_args = vec!["--journal-floor-kb".into(), kib.to_string().into()];
     Site::with(SiteOptions { master_args, ..SiteOptions::default() })
-}
-
-/// Bytes of the journal, and the number of its first segment.
-fn journal_of(site: &Site) -> (u64, u64) {
-    let (mut bytes, mut first) = (0, u64::MAX);
-    for entry in std::fs::read_dir(site.state_dir().join("journal")).unwrap() {
-        let entry = entry.unwrap();
-        if let Some(segment) = entry.file_name().to_str().and_then(segment_number) {
-            // One that was just removed has no length any more.
-            bytes += entry.metadata().map_or(0, |facts| facts.len());
-            first = first.min(segment);
-        }
-    }
-    (bytes, first)
 }
 
 #[test]
@@ -80,47 +64,6 @@ fn crashes_at_random_moments_while_the_journal_is_compacted_lose_nothing() {
     assert_eq!(log.matches("\n005 (").count(), ended, "each job ended once");
     println!("{compacted} of {ROUNDS} crashes fell right behind a compaction; first segment {}", journal_of(&site).1);
     assert!(journal_of(&site).1 > 4, "the journal was compacted again and again");
-}
-
-/// A worker of many cores whose tasks end at once.
-fn end_tasks_at_once(port: u16) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    stream.write_all(&greeting(200))?;
-    let mut lines = BufReader::new(stream.try_clone()?);
-    let (mut line, mut ended) = (String::new(), Vec::new());
-    loop {
-        line.clear();
-        if lines.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            ["task", id] => {
-                ended.push(id.to_owned());
-                loop {
-                    line.clear();
-                    lines.read_line(&mut line)?;
-                    let words: Vec<&str> = line.split_whitespace().collect();
-                    match words[..] {
-                        ["cmd", len] => {
-                            let len: u64 = len.parse().expect("a length");
-                            std::io::copy(&mut lines.by_ref().take(len), &mut std::io::sink())?;
-                        }
-                        ["end"] => break,
-                        _ => {}
-                    }
-                }
-                stream.write_all(b"available_results\n")?;
-            }
-            ["send_results", _] => {
-                let results: String = ended.drain(..).map(|id| format!("result 0 0 0 1000 {id}\n")).collect();
-                stream.write_all(format!("{results}end\n").as_bytes())?;
-            }
-            ["check"] => stream.write_all(b"alive\n")?,
-            _ => {}
-        }
-    }
 }
 
 #[test]

@@ -36,3 +36,17 @@ pub(crate) fn append(site: &Site, record: &Record) {
     let content = disk.content(batch.segment).expect("the batch made it");
     std::fs::write(site.state_dir().join(name), content).expect("the state dir can be written to");
 }
+
+/// Bytes of the journal, and the number of its first segment.
+pub(crate) fn journal_of(site: &Site) -> (u64, u64) {
+    let (mut bytes, mut first) = (0, u64::MAX);
+    for entry in std::fs::read_dir(site.state_dir().join("journal")).expect("the state dir has a journal") {
+        let entry = entry.expect("a folder of ours");
+        if let Some(segment) = entry.file_name().to_str().and_then(segment_number) {
+            // One that was just removed has no length any more.
+            bytes += entry.metadata().map_or(0, |facts| facts.len());
+            first = first.min(segment);
+        }
+    }
+    (bytes, first)
+}
