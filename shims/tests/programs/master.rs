@@ -184,14 +184,7 @@ impl State {
                 let jobs = self.explanations.iter().filter(named).cloned().collect();
                 self.head(&Reply::Explained { jobs }, true)
             }
-            Request::Machines(query) => {
-                let Some(constraints) = parse_all(&query.constraints) else { return self.bad_constraint() };
-                let all_true = |ad: &&ClassAd| {
-                    constraints.iter().all(|expr| eval(expr, *ad, None, &self.env()).truth() == Some(true))
-                };
-                let ads: Vec<ClassAd> = self.machines.iter().filter(all_true).cloned().collect();
-                self.listing(&ads, &[], ListingEnd { ads: ads.len() as u64, ..ListingEnd::default() })
-            }
+            Request::Machines(query) => self.ads(&self.machines, &query.constraints),
             Request::TransferData(wanted) => {
                 let reply = match parse_expr(&wanted.constraint) {
                     Ok(expr) => {
@@ -203,11 +196,17 @@ impl State {
                 };
                 self.head(&reply, true)
             }
-            Request::Schedd(_) => {
-                let ads = [self.schedd.clone()];
-                self.listing(&ads, &[], ListingEnd { ads: 1, ..ListingEnd::default() })
-            }
+            Request::Schedd(query) => self.ads(std::slice::from_ref(&self.schedd), &query.constraints),
         }
+    }
+
+    /// Ads of daemons.
+    fn ads(&self, ads: &[ClassAd], constraints: &[String]) -> Vec<u8> {
+        let Some(constraints) = parse_all(constraints) else { return self.bad_constraint() };
+        let all_true =
+            |ad: &&ClassAd| constraints.iter().all(|expr| eval(expr, *ad, None, &self.env()).truth() == Some(true));
+        let ads: Vec<ClassAd> = ads.iter().filter(all_true).cloned().collect();
+        self.listing(&ads, &[], ListingEnd { ads: ads.len() as u64, ..ListingEnd::default() })
     }
 
     fn head(&self, reply: &Reply, whole: bool) -> Vec<u8> {

@@ -138,6 +138,7 @@ fn corpus_of_commands_main() {
     let records = records("cli.jsonl");
     let mut bench = bench_with_files();
     bench.master().state().schedd = snapshots::ads(&records, "status-schedd-long").remove(0);
+    bench.master().state().machines = snapshots::slots(&records);
     let queue = snapshots::main_session(&records);
     replay("cli", &records, &mut bench, &|bench, record| match record.name.as_str() {
         "q" => set_queue(bench, queue.clone()),
@@ -156,8 +157,14 @@ fn corpus_of_commands_main() {
 
 #[test]
 fn corpus_of_commands_second() {
+    let slots = snapshots::busy_slots(&records("cli.jsonl"));
     let records = records("cli_extra.jsonl");
     let mut bench = bench_with_files();
+    bench.master().state().machines = slots;
+    bench.master().state().schedd = ClassAd::from_old_text(
+        "Name = \"submit.example.org\"\nTotalJobAds = 26\nTotalRunningJobs = 3\nRecentJobsCompleted = 2\nRecentJobsStarted = 7\n",
+    )
+    .unwrap();
     replay("cli_extra", &records, &mut bench, &|bench, record| {
         if let Some(queue) = snapshots::extra_session(&records, &record.name) {
             set_queue(bench, queue);

@@ -71,6 +71,30 @@ pub(crate) fn main_session(records: &[Record]) -> Vec<ClassAd> {
     queue
 }
 
+/// The four slots of `condor_status`: each as the first, of which a whole ad was recorded, for so many seconds.
+pub(crate) fn slots(records: &[Record]) -> Vec<ClassAd> {
+    let first = &ads(records, "status-long-1")[0];
+    let slot = |(number, seconds): (u32, i64)| {
+        let name = format!("Name = \"slot{number}@submit.example.org\"");
+        let now_s = first.get("MyCurrentTime").and_then(|expr| expr.literal()?.as_int()).unwrap();
+        let since = format!("= {}", now_s - seconds);
+        let (state, activity) = (format!("EnteredCurrentState {since}"), format!("EnteredCurrentActivity {since}"));
+        changed(first, &[&name, &format!("SlotID = {number}"), &state, &activity])
+    };
+    [(1, 3), (2, 3), (3, 0), (4, 13)].map(slot).into()
+}
+
+/// The same in the second session, where they were busy.
+pub(crate) fn busy_slots(records: &[Record]) -> Vec<ClassAd> {
+    let states = [("Preempting", "Killing"), ("Claimed", "Busy"), ("Claimed", "Idle"), ("Claimed", "Busy")];
+    let busy = |(slot, (state, activity)): (ClassAd, (&str, &str))| {
+        let (state, activity) = (format!("State = \"{state}\""), format!("Activity = \"{activity}\""));
+        let since = "EnteredCurrentActivity = MyCurrentTime";
+        changed(&slot, &[&state, &activity, since, "TotalLoadAvg = 1.08", "RecentJobStarts = 7"])
+    };
+    slots(records).into_iter().zip(states).map(busy).collect()
+}
+
 /// `cli.jsonl` at record `q-no-schedd`: three removed jobs that have not left yet.
 pub(crate) fn end_of_main_session(records: &[Record]) -> Vec<ClassAd> {
     let mut queue = Vec::new();

@@ -1,0 +1,349 @@
+//! `condor_status`: workers and foremen as machines, the scheduler, and who submits to it.
+//!
+//! Ads of daemons that this site does not have (collector, negotiator, …) are none: nothing is printed for them, as
+//! HTCondor does when nothing matches.
+
+mod tables;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use classad::{ClassAd, Env, Value};
+use control_proto::client::ClientError;
+use control_proto::{MachineQuery, Query, Refusal, Reply, Request, ScheddQuery};
+
+use crate::columns::Columns;
+use crate::job::{Job, Jobs};
+use crate::master;
+use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon};
+use crate::version;
+use crate::views::{AdForm, print_ads};
+use crate::world::{Outcome, World};
+
+/// Whose ads, or which of them, or in which table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Machines,
+    Avail,
+    Claimed,
+    Gpus,
+    Compact,
+    Totals,
+    State,
+    Server,
+    Schedd,
+    /// `-run`: the scheduler again, if it runs anything.
+    Run,
+    Submitters,
+    Any,
+    /// Daemons that are not here.
+    Nobody,
+}
+
+impl View {
+    /// What is asked of the ads beside the user's own constraints.
+    fn constraint(self) -> Option<&'static str> {
+        match self {
+            View::Avail => Some("State == \"Unclaimed\" && Cpus > 0"),
+            View::Claimed => Some("State == \"Claimed\""),
+            View::Gpus => Some("TotalGPUs > 0"),
+            View::Run => Some("TotalRunningJobs > 0"),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Show(View),
+    Auto,
+    Format,
+    Long,
+    Json,
+    Xml,
+    Constraint,
+    Attributes,
+    Limit,
+    Pool,
+    Help,
+    Version,
+}
+
+const TABLE: &[Entry<Key>] = &[
+    on(&[("schedd", 2)], Takes::Nothing, Key::Show(View::Schedd)),
+    on_colon(&[("autoformat", 5), ("af", 2)], Takes::UntilOption, Key::Auto),
+    on(&[("format", 1)], Takes::Words(2), Key::Format),
+    on_colon(&[("long", 1)], Takes::Nothing, Key::Long),
+    on(&[("json", 2)], Takes::Nothing, Key::Json),
+    on(&[("xml", 3)], Takes::Nothing, Key::Xml),
+    on(&[("constraint", 3)], Takes::Words(1), Key::Constraint),
+    on(&[("attributes", 2)], Takes::Words(1), Key::Attributes),
+    on(&[("help", 1)], Takes::Nothing, Key::Help),
+    on(&[("version", 4)], Takes::Nothing, Key::Version),
+    on(&[("limit", 3)], Takes::Words(1), Key::Limit),
+    on(&[("pool", 1)], Takes::Words(1), Key::Pool),
+    accept(&[("direct", 3)], Takes::Words(1)),
+    accept(&[("debug", 3)], Takes::Nothing),
+    accept(&[("wide", 1)], Takes::Nothing),
+    accept(&[("sort", 3)], Takes::Words(1)),
+    accept(&[("verbose", 4)], Takes::Nothing),
+    on(&[("avail", 2)], Takes::Nothing, Key::Show(View::Avail)),
+    on(&[("any", 2)], Takes::Nothing, Key::Show(View::Any)),
+    on(&[("claimed", 2)], Takes::Nothing, Key::Show(View::Claimed)),
+    on(&[("compact", 4)], Takes::Nothing, Key::Show(View::Compact)),
+    on(&[("gpus", 2)], Takes::Nothing, Key::Show(View::Gpus)),
+    on(&[("nocompact", 3), ("slot", 2), ("startd", 4)], Takes::Nothing, Key::Show(View::Machines)),
+    on(&[("run", 1)], Takes::Nothing, Key::Show(View::Run)),
+    on(&[("server", 2)], Takes::Nothing, Key::Show(View::Server)),
+    on(&[("state", 5)], Takes::Nothing, Key::Show(View::State)),
+    on(&[("submitters", 2)], Takes::Nothing, Key::Show(View::Submitters)),
+    on(&[("totals", 1)], Takes::Nothing, Key::Show(View::Totals)),
+    on(
+        &[
+            ("absent", 2),
+            ("annex-slots", 6),
+            ("ckptsrvr", 2),
+            ("cod", 3),
+            ("collector", 3),
+            ("data", 2),
+            ("defrag", 3),
+            ("generic", 3),
+            ("grid", 2),
+            ("java", 1),
+            ("license", 2),
+            ("master", 1),
+            ("negotiator", 2),
+            ("vm", 1),
+        ],
+        Takes::Nothing,
+        Key::Show(View::Nobody),
+    ),
+];
+
+const USAGE: &str = include_str!("../usage/condor_status.txt");
+const NO_COLLECTOR: &str = include_str!("../usage/condor_status_no_collector.txt");
+const DOWN: &str = "Error: communication error\nCEDAR:6001:Failed to connect to @ADDRESS@\n";
+
+#[derive(Debug)]
+struct Wish {
+    view: View,
+    columns: Columns,
+    form: Option<AdForm>,
+    constraints: Vec<String>,
+    attributes: Vec<String>,
+    names: Vec<String>,
+    limit: usize,
+    pool: Option<String>,
+}
+
+/// `condor_status ARGUMENTS…`
+pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
+    match read(arguments) {
+        Ok(wish) => dead_pool(&wish, world)
+            .unwrap_or_else(|| show(&wish, world).unwrap_or_else(|error| master::down(world, &error, DOWN))),
+        Err(outcome) => outcome,
+    }
+}
+
+/// HTCondor's words for a pool that was named and is not there.
+fn dead_pool(wish: &Wish, world: &World) -> Option<Outcome> {
+    let of_option = wish.pool.as_deref();
+    let pool = of_option.or(world.variable("_CONDOR_COLLECTOR_HOST")).filter(|pool| is_dead(pool))?;
+    let advice = if of_option.is_some() { NO_COLLECTOR } else { "" };
+    Some(Outcome::failure(format!("{DOWN}{advice}").replace("@ADDRESS@", &format!("<{pool}>"))))
+}
+
+/// How long an address that was named is tried.
+const TRY: Duration = Duration::from_secs(1);
+
+/// Whether a pool is given as a plain address at which nobody listens. Names of hosts are not looked up: whatever
+/// they are, this site's master is who answers.
+fn is_dead(pool: &str) -> bool {
+    pool.parse::<SocketAddr>().is_ok_and(|address| TcpStream::connect_timeout(&address, TRY).is_err())
+}
+
+fn read(arguments: &[String]) -> Result<Wish, Outcome> {
+    let mistake = |line: String| Err(Outcome::failure(format!("Error: {line}\n")));
+    let mut wish = Wish {
+        view: View::Machines,
+        columns: Columns::default(),
+        form: None,
+        constraints: Vec::new(),
+        attributes: Vec::new(),
+        names: Vec::new(),
+        limit: usize::MAX,
+        pool: None,
+    };
+    for step in Walk::new(TABLE, arguments) {
+        let (key, colon, words) = match step {
+            Step::Word(name) => {
+                wish.names.push(name.to_owned());
+                continue;
+            }
+            Step::Option { key, colon, words } => (key, colon.unwrap_or(""), words),
+            Step::Unknown(typed) => {
+                return mistake(format!(" Unknown option {typed}\n{}", USAGE.trim_end_matches('\n')));
+            }
+            Step::Missing { typed, .. } => return mistake(format!("Argument {typed} requires another parameter")),
+            Step::Refused { typed, why } => return mistake(format!("{typed}: {why}")),
+        };
+        match key {
+            Key::Show(view) => wish.view = view,
+            Key::Auto => {
+                if !wish.columns.auto(colon, words) {
+                    return mistake("-autoformat requires at least one attribute parameter".into());
+                }
+            }
+            Key::Format => wish.columns.format(&words[0], &words[1]),
+            Key::Long => match AdForm::named(colon) {
+                Some(form) => wish.form = Some(form),
+                None => return mistake(format!("Argument -long: unknown format {colon}")),
+            },
+            Key::Json => wish.form = Some(AdForm::Json),
+            Key::Xml => wish.form = Some(AdForm::Xml),
+            Key::Constraint => wish.constraints.push(words[0].clone()),
+            Key::Attributes => wish
+                .attributes
+                .extend(words[0].split([',', ' ', '\t', '\n']).filter(|name| !name.is_empty()).map(str::to_owned)),
+            Key::Limit => match words[0].parse() {
+                Ok(limit) => wish.limit = limit,
+                Err(_) => return mistake(format!("Argument -limit requires a number, not {}", words[0])),
+            },
+            Key::Pool => wish.pool = Some(words[0].clone()),
+            Key::Help => return Err(Outcome::answer(USAGE)),
+            Key::Version => return Err(version::answer()),
+        }
+    }
+    wish.constraints.extend(wish.view.constraint().map(str::to_owned));
+    Ok(wish)
+}
+
+fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
+    let constraints = || wish.constraints.clone();
+    let machines = || Request::Machines(MachineQuery { constraints: constraints() });
+    let schedd = || Request::Schedd(ScheddQuery { constraints: constraints() });
+    let requests = match wish.view {
+        View::Schedd | View::Run => vec![schedd()],
+        View::Submitters => {
+            let attributes = ["User", "JobStatus"].map(str::to_owned).into();
+            vec![Request::Query(Query { attributes, ..Query::default() })]
+        }
+        View::Any => vec![machines(), schedd()],
+        // Whether anybody is there is news all the same.
+        View::Nobody => vec![Request::Ping],
+        _ => vec![machines()],
+    };
+    let mut ads: Vec<Job> = Vec::new();
+    let mut env = Env::default();
+    for request in &requests {
+        let answer = master::ask(world, request)?;
+        match &answer.reply {
+            Reply::Listing | Reply::Pong => {}
+            Reply::Refused { code: Refusal::Constraint, message, .. } => {
+                return Ok(Outcome::failure(format!("Error: could not parse constraint: {message}\n")));
+            }
+            Reply::Refused { code, message, speaks } => {
+                return Ok(Outcome::failure(format!("Error: {}\n", master::sentence(*code, message, *speaks))));
+            }
+            _ => return Ok(master::unexpected(world)),
+        }
+        let clock = world.clock.clone();
+        env.now_s = Some(answer.site.now_s);
+        env.offset_at = Some(Arc::new(move |at_s| clock.offset_s(at_s)));
+        let mut listed = Jobs::new(&answer);
+        let mut some: Vec<Job> = listed.by_ref().collect();
+        if let Err(fault) = listed.check(answer.end.map_or(0, |end| end.ads)) {
+            return Ok(Outcome::failure(format!("Error: {fault}\n")));
+        }
+        if wish.view == View::Submitters {
+            some = submitters(&some, &answer.site.host, &env);
+        }
+        ads.extend(some);
+    }
+    ads.retain(|ad| wish.names.is_empty() || wish.names.iter().any(|name| is_named(ad, name, &env)));
+    // Machines by host, and on a host by their number.
+    let place = |ad: &Job| (ad.text("machine", &env), ad.int("slotid", &env), ad.text("name", &env));
+    if wish.view != View::Any {
+        ads.sort_by_cached_key(place);
+    }
+    ads.truncate(wish.limit);
+    Ok(Outcome::answer(if !wish.columns.is_empty() {
+        wish.columns.print(ads.into_iter(), &env)
+    } else if let Some(form) = wish.form {
+        print_ads(
+            form,
+            ads.into_iter().map(|ad| match wish.attributes.as_slice() {
+                [] => ad.into_ad(),
+                names => ad.only(names),
+            }),
+        )
+    } else if ads.is_empty() {
+        String::new()
+    } else {
+        match wish.view {
+            View::Machines | View::Avail | View::Gpus => tables::machines(&ads, &env),
+            View::Claimed => tables::claimed(&ads, &env),
+            View::Compact => tables::compact(&ads, &env),
+            View::Totals => tables::machine_totals(&ads, &env),
+            View::State => tables::state(&ads, &env),
+            View::Server => tables::server(&ads, &env),
+            View::Schedd => tables::schedd(&ads, &env),
+            View::Run => tables::run(&ads, &env),
+            View::Submitters => tables::submitters(&ads, &env),
+            View::Any => tables::any(&ads, &env),
+            View::Nobody => String::new(),
+        }
+    }))
+}
+
+/// Whether a name on the command line means the ad: its name or its host.
+fn is_named(ad: &Job, name: &str, env: &Env) -> bool {
+    let own = |attribute: &str| ad.text(attribute, env).unwrap_or_default();
+    own("name").eq_ignore_ascii_case(name)
+        || (!name.contains('@') && master::is_this_site(name, &own("machine")))
+        || (own("mytype") == "Scheduler" && master::is_this_site(name, &own("machine")))
+}
+
+/// An ad for each user who has jobs.
+fn submitters(jobs: &[Job], host: &str, env: &Env) -> Vec<Job> {
+    let mut users: BTreeMap<String, [i64; 3]> = BTreeMap::new();
+    for job in jobs {
+        let counts = users.entry(job.text("user", env).unwrap_or_default()).or_default();
+        match job.int("jobstatus", env) {
+            Some(2 | 6 | 7) => counts[0] += 1,
+            Some(1) => counts[1] += 1,
+            Some(5) => counts[2] += 1,
+            _ => {}
+        }
+    }
+    let ad = |(user, [running, idle, held]): (String, [i64; 3])| {
+        let mut ad = ClassAd::new();
+        let attributes: [(&str, Value); 6] = [
+            ("HeldJobs", held.into()),
+            ("IdleJobs", idle.into()),
+            ("Machine", host.into()),
+            ("MyType", "Submitter".into()),
+            ("Name", user.into()),
+            ("RunningJobs", running.into()),
+        ];
+        for (name, value) in attributes {
+            ad.insert(name, value);
+        }
+        Job::from(ad)
+    };
+    users.into_iter().map(ad).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::unreachable_names;
+
+    #[test]
+    fn every_name_is_reachable() {
+        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
+    }
+}
