@@ -16,8 +16,8 @@ use fuzz::targets::{self, Target};
 const COUNTERS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1";
-/// One input taking longer than this is a hang.
-const TIMEOUT_S: u32 = 5;
+/// One input taking longer than this is a hang; long, as others may use the machine as well.
+const TIMEOUT_S: u32 = 25;
 /// A process growing beyond this is a finding.
 const MEMORY_MAX_MB: u32 = 1024;
 

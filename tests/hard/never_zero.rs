@@ -22,7 +22,7 @@ const FORMS: [Form; 3] = [
     (&["-af", "ClusterId"], |text| text.lines().count()),
     (&["-constraint", "JobStatus==1"], |text| text.lines().filter(|line| line.contains("waiting")).count()),
     (&["-totals"], |text| {
-        let last = text.lines().last().unwrap_or_default();
+        let last = text.trim_end().lines().last().unwrap_or_default();
         last.split_once(": ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
     }),
 ];

@@ -4,7 +4,7 @@ mod every_kind;
 
 use every_kind::{JOB, TIME, events};
 use proptest::prelude::*;
-use userlog::{Event, Form, Kind, LogError, Resources, Unknown, format, one_line, parse, utc};
+use userlog::{Event, Form, Kind, LogError, Unknown, format, one_line, parse, utc};
 
 const FORMS: [Form; 4] = [Form::ISO, Form::UTC_SUB_SECOND, Form::XML, Form::JSON];
 
