@@ -13,13 +13,14 @@ const LIMIT_MS: f64 = 10.0;
 /// on a busy one is told by the figures beside it.
 const SERIES_MAX: usize = 8;
 
-fn median_ms(mut times: Vec<Duration>) -> f64 {
+/// The middle one, in ms.
+pub(crate) fn median_ms(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1000.0
 }
 
 /// Wall time of a program that does nothing: what starting any program costs here.
-fn nothing() -> Duration {
+pub(crate) fn nothing() -> Duration {
     let begin = Instant::now();
     let status = Command::new("/bin/true").stdout(Stdio::null()).status().expect("/bin/true is everywhere");
     assert!(status.success());

@@ -11,6 +11,7 @@ mod latency;
 mod links;
 mod memory;
 mod restart;
+mod queries;
 mod waiting_jobs;
 
 use std::io::Write as _;

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub struct Writer {
     names: HashMap<String, u64>,
+    /// Names of the last row in their order, with their numbers: the next one most often has the same.
+    last: Vec<(String, u64)>,
     name_bytes: Vec<u8>,
     rows: Vec<u8>,
     ads: u64,
@@ -19,20 +21,35 @@ impl Writer {
     /// Adds one ad: attribute names and expression texts.
     pub fn push<'a>(&mut self, attributes: impl ExactSizeIterator<Item = (&'a str, &'a str)>) {
         put_number(&mut self.rows, attributes.len() as u64);
-        for (name, text) in attributes {
-            let number = match self.names.get(name) {
-                Some(number) => *number,
-                None => {
-                    let number = self.names.len() as u64;
-                    self.names.insert(name.to_owned(), number);
-                    put_text(&mut self.name_bytes, name);
-                    number
-                }
-            };
+        for (at, (name, text)) in attributes.enumerate() {
+            let number = self.number(at, name);
             put_number(&mut self.rows, number);
             put_text(&mut self.rows, text);
         }
         self.ads += 1;
+    }
+
+    /// The number of the name that stands at this place of a row.
+    fn number(&mut self, at: usize, name: &str) -> u64 {
+        if let Some((last, number)) = self.last.get(at)
+            && last == name
+        {
+            return *number;
+        }
+        let number = match self.names.get(name) {
+            Some(number) => *number,
+            None => {
+                let number = self.names.len() as u64;
+                self.names.insert(name.to_owned(), number);
+                put_text(&mut self.name_bytes, name);
+                number
+            }
+        };
+        self.last.truncate(at);
+        if self.last.len() == at {
+            self.last.push((name.to_owned(), number));
+        }
+        number
     }
 
     /// Ads since the last [`Writer::take`].
@@ -52,6 +69,7 @@ impl Writer {
         out.append(&mut self.name_bytes);
         out.append(&mut self.rows);
         self.names.clear();
+        self.last.clear();
         self.ads = 0;
         out
     }

@@ -5,7 +5,7 @@ mod lex;
 
 pub(crate) use lex::split_assignment;
 
-use crate::Expr;
+use crate::{Expr, Value};
 
 /// Longest text that is parsed, bytes.
 pub(crate) const TEXT_MAX: usize = 4 * 1024 * 1024;
@@ -15,6 +15,9 @@ pub(crate) const TOKENS_MAX: usize = 300_000;
 
 /// Deepest nesting: parentheses, lists, ads, calls, prefix and postfix operators, operators of rising precedence.
 pub(crate) const DEPTH_MAX: usize = 250;
+
+/// Strings up to this length, bytes, may be plain literals.
+const PLAIN_MAX: usize = 64 << 10;
 
 /// Why a text is not an expression. `at` is a byte offset into the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +77,30 @@ pub(crate) enum Quoting {
 /// Parses an expression of submit files, command lines and ads in `-long` form: in strings a backslash is an ordinary
 /// character except in `\"`. The whole text must be one expression.
 pub fn parse_expr(text: &str) -> Result<Expr, ParseError> {
-    grammar::parse(text, Quoting::Old)
+    match plain_literal(text) {
+        Some(value) => Ok(Expr::from(value)),
+        None => grammar::parse(text, Quoting::Old),
+    }
+}
+
+/// The value of a text that is nothing but a number, a string or a boolean in its usual form, as most attributes of most
+/// ads are; for all else ask [`parse_expr`].
+pub fn plain_literal(text: &str) -> Option<Value> {
+    match text.as_bytes() {
+        [b'"', inner @ .., b'"']
+            if text.len() < PLAIN_MAX && !inner.iter().any(|b| matches!(b, b'"' | b'\\' | 0..32)) =>
+        {
+            Some(Value::from(&text[1..text.len() - 1]))
+        }
+        // A leading zero would mean octal.
+        [b'0'] => Some(Value::Int(0)),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 18 && rest.iter().all(u8::is_ascii_digit) => {
+            text.parse().ok().map(Value::Int)
+        }
+        b"true" => Some(Value::Bool(true)),
+        b"false" => Some(Value::Bool(false)),
+        _ => None,
+    }
 }
 
 /// Parses an expression whose strings have C escapes (`\n`, `\\`, `\101`): the syntax of `-long:new`, JSON and XML.

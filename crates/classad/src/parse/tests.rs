@@ -76,3 +76,27 @@ fn errors_say_where() {
     assert_eq!(parse_expr("a # b"), Err(ParseError::BadToken { at: 2 }));
     assert_eq!(parse_expr("absTime(\"x\")"), Err(ParseError::BadTime { text: "x".into() }));
 }
+
+#[test]
+fn plain_literals_are_what_the_grammar_says() {
+    for text in ["0", "7", "999999999999999999", "\"\"", "\"a b\"", "\"\u{e4}\"", "true", "false"] {
+        let plain = plain_literal(text).unwrap_or_else(|| panic!("{text} is plain"));
+        assert_eq!(Expr::from(plain), grammar::parse(text, Quoting::Old).unwrap(), "{text}");
+    }
+    for text in [
+        "",
+        "\"",
+        "007",
+        "00",
+        "\"a\\\"b\"",
+        "\"a\" + \"b\"",
+        "\"a\"\"b\"",
+        "TRUE",
+        "-1",
+        "1000000000000000000",
+        "a",
+        "\"\n\"",
+    ] {
+        assert_eq!(plain_literal(text), None, "{text}");
+    }
+}

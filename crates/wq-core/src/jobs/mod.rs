@@ -9,6 +9,7 @@ pub mod cron;
 mod idle;
 mod lane;
 pub mod limits;
+pub mod plan;
 mod shared;
 mod story;
 mod table;

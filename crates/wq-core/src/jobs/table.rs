@@ -107,6 +107,11 @@ static NO_STORY: Story = Story {
 };
 
 impl Job {
+    /// The ad it has in common with others.
+    pub(super) fn template(&self) -> TemplateId {
+        self.template
+    }
+
     /// Whether it waits for a worker.
     pub fn is_waiting(&self) -> bool {
         self.waiting

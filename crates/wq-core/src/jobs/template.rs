@@ -237,10 +237,13 @@ impl Templates {
     pub fn text<'a>(&'a self, id: TemplateId, delta: &'a [u8], at: usize) -> Text<'a> {
         let text = &*self.template(id).attributes[at].text;
         match find(delta, at) {
-            None => Text { front: text, middle: "", back: "" },
-            Some(change) => {
-                Text { front: &text[..change.front], middle: change.middle, back: &text[text.len() - change.back..] }
-            }
+            None => Text { front: text, middle: "", back: "", shared: true },
+            Some(change) => Text {
+                front: &text[..change.front],
+                middle: change.middle,
+                back: &text[text.len() - change.back..],
+                shared: false,
+            },
         }
     }
 
@@ -273,9 +276,15 @@ pub struct Text<'a> {
     front: &'a str,
     middle: &'a str,
     back: &'a str,
+    shared: bool,
 }
 
 impl Text<'_> {
+    /// It is the template's own.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     /// The whole text with its placeholders.
     pub fn raw(&self) -> String {
         [self.front, self.middle, self.back].concat()
@@ -284,6 +293,12 @@ impl Text<'_> {
     /// The whole text with the job's number in place of the placeholders U+0001 and U+0002.
     pub fn fill_in(&self, cluster: u32, proc: u32) -> String {
         let mut out = String::with_capacity(self.front.len() + self.middle.len() + self.back.len() + 8);
+        self.fill_into(cluster, proc, &mut out);
+        out
+    }
+
+    /// The same, behind what stands in `out`.
+    pub fn fill_into(&self, cluster: u32, proc: u32, out: &mut String) {
         for piece in [self.front, self.middle, self.back] {
             let mut rest = piece;
             while let Some(at) = rest.find(['\u{1}', '\u{2}']) {
@@ -294,7 +309,6 @@ impl Text<'_> {
             }
             out.push_str(rest);
         }
-        out
     }
 }
 

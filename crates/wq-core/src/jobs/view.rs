@@ -3,6 +3,7 @@
 //! Look-up order: edits, then what the queue knows (`DERIVED`), then the submitted ad. Nothing is kept.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use classad::{Expr, Scope, Value};
 use journal::Exit;
@@ -46,7 +47,33 @@ pub struct JobView<'a> {
 
 /// Whether the queue itself makes the attribute, so that it may change while the job waits; `folded` in lower case.
 pub fn changes(folded: &str) -> bool {
-    DERIVED.binary_search_by(|(name, _, _)| (*name).cmp(folded)).is_ok()
+    derived_at(folded).is_some()
+}
+
+/// Where `DERIVED` has names with each first letter: most look-ups are of other names and end after one comparison.
+static FIRST_LETTERS: LazyLock<[(usize, usize); 26]> = LazyLock::new(|| {
+    std::array::from_fn(|letter| {
+        let letter = b'a' + letter as u8;
+        let from = DERIVED.partition_point(|(name, _, _)| name.as_bytes()[0] < letter);
+        (from, DERIVED.partition_point(|(name, _, _)| name.as_bytes()[0] <= letter))
+    })
+});
+
+/// Whether an attribute may be shown, private ones only to those who may see them; `folded` in lower case.
+pub(super) fn is_shown(folded: &str, private: bool) -> bool {
+    !folded.starts_with(HIDDEN_PREFIX) && (private || PRIVATE.binary_search(&folded).is_err())
+}
+
+/// The name of an entry of `DERIVED` as HTCondor spells it.
+pub(super) fn derived_name(at: usize) -> &'static str {
+    DERIVED[at].1
+}
+
+/// Index of a name in `DERIVED`; `folded` in lower case.
+pub(super) fn derived_at(folded: &str) -> Option<usize> {
+    let letter = folded.as_bytes().first()?.checked_sub(b'a')?;
+    let (from, to) = *FIRST_LETTERS.get(usize::from(letter))?;
+    DERIVED[from..to].iter().position(|(name, _, _)| *name == folded).map(|at| from + at)
 }
 
 type Make = fn(&JobView<'_>) -> Option<Value>;
@@ -203,9 +230,13 @@ impl<'a> JobView<'a> {
         edits.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(_, text)| text)
     }
 
-    fn derived(&self, folded: &str) -> Option<Value> {
-        let at = DERIVED.binary_search_by(|(name, _, _)| (*name).cmp(folded)).ok()?;
+    /// What the queue says of an attribute, by its index in `DERIVED`.
+    pub(super) fn derived_by(&self, at: usize) -> Option<Value> {
         DERIVED[at].2(self)
+    }
+
+    fn derived(&self, folded: &str) -> Option<Value> {
+        DERIVED[derived_at(folded)?].2(self)
     }
 
     /// Expression text of an attribute, `None` if the ad has none. `folded` in lower case.
@@ -248,8 +279,7 @@ impl<'a> JobView<'a> {
     /// Calls `each` with name and text of every attribute that may be shown, in no particular order. Private ones
     /// are left out unless `private` is set.
     pub fn for_each(&self, private: bool, mut each: impl FnMut(&str, String)) {
-        let hidden =
-            |folded: &str| folded.starts_with(HIDDEN_PREFIX) || (!private && PRIVATE.binary_search(&folded).is_ok());
+        let hidden = |folded: &str| !is_shown(folded, private);
         for (folded, name, make) in DERIVED {
             if self.edited(folded).is_none()
                 && let Some(value) = make(self)
@@ -275,7 +305,7 @@ impl<'a> JobView<'a> {
 
     /// Name as the ad spells it and text, for one attribute that may be shown.
     pub fn entry(&self, folded: &str, private: bool) -> Option<(String, String)> {
-        if folded.starts_with(HIDDEN_PREFIX) || (!private && PRIVATE.binary_search(&folded).is_ok()) {
+        if !is_shown(folded, private) {
             return None;
         }
         let text = self.text(folded)?;
@@ -283,10 +313,7 @@ impl<'a> JobView<'a> {
             .table
             .position(self.job, folded)
             .map(|at| self.table.name_at(self.job, at).to_owned())
-            .or_else(|| {
-                let at = DERIVED.binary_search_by(|(name, _, _)| (*name).cmp(folded)).ok()?;
-                Some(DERIVED[at].1.to_owned())
-            })
+            .or_else(|| Some(DERIVED[derived_at(folded)?].1.to_owned()))
             .or_else(|| {
                 let edits = &self.job.story().edits;
                 edits.iter().find(|(name, _)| name.eq_ignore_ascii_case(folded)).map(|(name, _)| name.clone())

@@ -9,6 +9,7 @@ use super::Master;
 use super::act::clusters_named;
 use crate::ids::{ClientId, JobId, Timestamp};
 use crate::io::{Caller, Effect};
+use crate::jobs::plan::Plan;
 use crate::jobs::view::JobView;
 use crate::jobs::{Slot, Status};
 
@@ -36,6 +37,8 @@ pub(super) struct Cursor {
     constraints: Vec<Expr>,
     mine: bool,
     attributes: Vec<String>,
+    /// What `attributes` means for the jobs of one template, which follow each other.
+    plan: Option<Plan>,
     limit: u64,
     totals_only: bool,
     end: ListingEnd,
@@ -68,6 +71,7 @@ impl Master {
             next: first,
             constraints,
             attributes: query.attributes.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            plan: None,
             limit: query.limit.unwrap_or(u64::MAX),
             totals_only: query.totals_only,
             end: ListingEnd {
@@ -88,6 +92,8 @@ impl Master {
     /// The next slice of a listing.
     pub(super) fn continue_query(&mut self, now: Timestamp, client: ClientId) {
         let Some(mut cursor) = self.cursors.remove(&client) else { return };
+        // Templates may have come and gone since the last slice.
+        cursor.plan = None;
         let mut writer = listing::Writer::default();
         let mut looked = 0;
         let done = loop {
@@ -160,6 +166,15 @@ impl Master {
             return;
         }
         let private = own || cursor.caller.superuser;
+        if !cursor.attributes.is_empty() && view.job.story().edits.is_empty() {
+            if cursor.plan.as_ref().is_none_or(|plan| !plan.is_for(&view, private)) {
+                cursor.plan = Some(Plan::new(&view, private, closure(&view, &cursor.attributes)));
+            }
+            if cursor.plan.as_mut().is_some_and(|plan| plan.write(&view, writer)) {
+                cursor.end.ads += 1;
+                return;
+            }
+        }
         let mut ad: Vec<(String, String)> = Vec::new();
         if cursor.attributes.is_empty() {
             view.for_each(private, |name, text| ad.push((name.to_owned(), text)));

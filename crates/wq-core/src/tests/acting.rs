@@ -261,3 +261,31 @@ fn owners_clusters_and_jobs_are_alternatives() {
     assert_eq!(count(control_proto::Selection { owners, clusters: vec![1], jobs: vec![(2, 0)], ..select() }), 3);
     assert_eq!(count(control_proto::Selection { owners: vec!["alice".into()], ..select() }), 6);
 }
+
+#[test]
+fn a_listing_of_some_attributes_shows_what_the_whole_ads_show() {
+    let mut b = Bench::new();
+    b.worker(1);
+    b.submit(&[("Out", "\"o.\u{1}.\u{2}\""), ("Sum", "Twice + 1"), ("Twice", "ProcId * 2"), ("MyFlag", "true")], 3);
+    b.submit(&[("Out", "\"p\""), ("Sum", "3")], 1);
+    b.submit(&[("Out", "Sum"), ("Sum", "strcat(\"a\", Owner)")], 2);
+    b.act(Action::Hold, Targets::Jobs(vec![(1, 1)]));
+    let wanted = ["ClusterId", "procid", "Out", "SUM", "HoldReason", "HoldReasonCode", "RemoteHost", "User", "NoSuch"];
+    let whole = b.query("true", &[]);
+    let some = b.query("true", &wanted);
+    assert_eq!((whole.len(), some.len()), (6, 6));
+    for (whole, some) in whole.iter().zip(&some) {
+        let text = |ad: &[(String, String)], name: &str| {
+            ad.iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                .map(|(known, text)| (known.clone(), text.clone()))
+        };
+        for name in wanted.iter().chain(&["Twice", "Owner"]) {
+            let asked = wanted.contains(name) || text(some, name).is_some();
+            assert!(!asked || text(whole, name) == text(some, name), "{name}: {whole:?} {some:?}");
+        }
+    }
+    let names = |row: &[(String, String)]| row.iter().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>();
+    assert!(names(&some[0]).contains(&"twice".to_owned()), "what an expression refers to comes along");
+    assert!(names(&some[4]).contains(&"owner".to_owned()), "through another expression too");
+}
