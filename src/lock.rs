@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
@@ -14,6 +15,9 @@ use nix::sys::stat::Mode;
 
 /// Name of the lock file in both folders.
 pub(crate) const LOCK_NAME: &str = "lock";
+
+/// How long a lock may still be held by a process that is ending.
+const DYING: Duration = Duration::from_millis(40);
 
 /// Longest text of a lock file that is read, bytes.
 const HOLDER_MAX: u64 = 512;
@@ -84,7 +88,19 @@ pub(crate) fn who(host: &str) -> String {
 }
 
 fn lock(folder: &Path, file: OwnedFd) -> Result<Flock<File>, LockError> {
-    match Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock) {
+    let begin = Instant::now();
+    let mut file = File::from(file);
+    let outcome = loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            // A killed master holds its lock until the system has taken it apart, while its successor may be there already.
+            Err((again, Errno::EWOULDBLOCK)) if begin.elapsed() < DYING => {
+                file = again;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            outcome => break outcome,
+        }
+    };
+    match outcome {
         Ok(lock) => Ok(lock),
         Err((file, Errno::EWOULDBLOCK)) => {
             let mut holder = String::new();
@@ -98,8 +114,6 @@ fn lock(folder: &Path, file: OwnedFd) -> Result<Flock<File>, LockError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     #[test]
@@ -136,5 +150,21 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_free() {
         probe(Path::new("/no/such/folder")).unwrap();
+    }
+
+    #[test]
+    fn a_lock_whose_holder_is_just_ending_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OwnedFd::from(File::open(dir.path()).unwrap());
+        let held = take(dir.path(), &folder, "pid 7").unwrap();
+        let begun = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                begun.wait();
+                drop(held);
+            });
+            begun.wait();
+            assert!(take(dir.path(), &folder, "pid 8").is_ok());
+        });
     }
 }

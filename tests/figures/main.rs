@@ -10,8 +10,8 @@ mod support;
 mod latency;
 mod links;
 mod memory;
-mod restart;
 mod queries;
+mod restart;
 mod waiting_jobs;
 
 use std::io::Write as _;
