@@ -34,9 +34,10 @@ enum Key {
     Idle,
     Totals,
     Factory,
+    Analyze,
 }
 
-const NO_SLOTS: &str = "matching is not analysed";
+const UNMATCHABLE: &str = "not served; -better-analyze says of each job whether anything matches it";
 
 /// The order decides where short prefixes overlap.
 const TABLE: &[Entry<Key>] = &[
@@ -61,9 +62,9 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("global", 1)], Takes::Nothing, Key::Global),
     accept(&[("schedd-constraint", 5)], Takes::Words(1)),
     on(&[("help", 1)], Takes::UntilOption, Key::Help),
-    refuse(&[("better-analyze", 2), ("better_analyze", 2)], Takes::Nothing, NO_SLOTS),
-    refuse(&[("analyze", 2), ("reverse-analyze", 3)], Takes::Nothing, NO_SLOTS),
-    refuse(&[("unmatchable", 2)], Takes::Nothing, NO_SLOTS),
+    on_colon(&[("better-analyze", 2), ("better_analyze", 2), ("analyze", 2)], Takes::Nothing, Key::Analyze),
+    refuse(&[("reverse-analyze", 3)], Takes::Nothing, "workers do not choose among jobs"),
+    refuse(&[("unmatchable", 2)], Takes::Nothing, UNMATCHABLE),
     accept(&[("verbose", 4)], Takes::Nothing),
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("run", 1)], Takes::Nothing, Key::Run),
@@ -108,6 +109,8 @@ pub(super) enum View {
     Columns(Columns),
     /// `-print-format` with an empty file: the head of a table and nothing else.
     HeadOnly,
+    /// `-analyze`, `-better-analyze`: one depth for both.
+    Analysis,
 }
 
 /// A whole command line.
@@ -172,7 +175,7 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     };
     let mut columns = Columns::default();
     let mut ads = None;
-    let mut totals = false;
+    let (mut totals, mut analysis) = (false, false);
     let mut batch = batch_by_default;
     let mut rows: Option<fn(RunTime) -> RowView> = None;
     let mut run_time = RunTime::All;
@@ -241,12 +244,15 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             Key::Batch => batch = true,
             Key::NoBatch => batch = false,
             Key::Totals => totals = true,
+            Key::Analyze => analysis = true,
         }
     }
     if let Some(rows) = rows {
         wish.constraints.extend(rows(run_time).constraint().map(str::to_owned));
     }
-    wish.view = if !columns.is_empty() {
+    wish.view = if analysis {
+        View::Analysis
+    } else if !columns.is_empty() {
         View::Columns(columns)
     } else if totals {
         if ads == Some(AdForm::Json) { View::TotalsJson } else { View::Totals }

@@ -3,6 +3,7 @@
 //! `command_line` reads the options into a wish; [`run`] asks the master for just the
 //! attributes that the wish needs and prints the answer once its end has been seen.
 
+mod analysis;
 mod command_line;
 mod run;
 

@@ -13,6 +13,7 @@ use crate::version;
 use crate::views::{self, BATCH_ATTRIBUTES, Scene};
 use crate::world::{Outcome, World};
 
+use super::analysis;
 use super::command_line::{Asked, View, Wish, counting, read};
 
 const USAGE: &str = include_str!("../usage/condor_q.txt");
@@ -80,11 +81,29 @@ fn list(wish: &Wish, world: &World) -> Outcome {
     }
     let Some(end) = answer.end else { return master::unexpected(world) };
     let mut jobs = Jobs::new(&answer);
+    if matches!(wish.view, View::Analysis) {
+        let waiting: Vec<Job> = jobs.by_ref().collect();
+        return match jobs.check(end.ads) {
+            Ok(()) => analyse(&waiting, world, &answer).unwrap_or_else(|error| unanswered(wish, world, &error)),
+            Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
+        };
+    }
     let out = print(wish, world, &answer, &end, &mut jobs);
     match jobs.check(end.ads) {
         Ok(()) => Outcome::answer(out),
         Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
     }
+}
+
+/// Job after job.
+fn analyse(jobs: &[Job], world: &World, answer: &Answer) -> Result<Outcome, ClientError> {
+    let env = Env { now_s: Some(answer.site.now_s), ..Env::default() };
+    let explanations = analysis::explanations(jobs, world, &env)?;
+    let mut out = format!("\n\n-- Schedd: {} : <{}?...\n", answer.site.host, answer.site.address);
+    for job in jobs {
+        out.push_str(&analysis::print(job, explanations.get(&job.id(&env)), &env));
+    }
+    Ok(Outcome::answer(out))
 }
 
 /// The request for a wish: only the attributes that will be looked at.
@@ -96,6 +115,7 @@ fn query(wish: &Wish) -> Query {
         View::AutoClusters => own(views::AUTO_CLUSTER_ATTRIBUTES),
         View::Ads(_) => wish.attributes.clone(),
         View::Columns(columns) => columns.attributes(),
+        View::Analysis => own(analysis::ATTRIBUTES),
         View::Totals | View::TotalsJson | View::HeadOnly => own(&["JobStatus"]),
     };
     let mut owners = wish.owners.clone();
@@ -147,6 +167,8 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &m
         ),
         View::TotalsJson => views::totals_json(end),
         View::HeadOnly => head(),
+        // Printed by `analyse`.
+        View::Analysis => String::new(),
         View::AutoClusters => head() + &views::auto_clusters(jobs, &scene),
         // An AliEn class reads the last line of `condor_q OWNER -totals` (decision D61).
         View::Totals => {

@@ -2,13 +2,15 @@
 //!
 //! `master` is a thread that serves the control protocol with a fixed queue; `bench` runs the programs within this
 //! process. `clients` has what the AliEn and JAliEn computing elements run, to the byte; `sessions` replays sessions
-//! recorded from HTCondor; `faults` is about masters that refuse, break off or are not there.
+//! recorded from HTCondor; `manners` is what all programs do
+//! alike; `faults` is about masters that refuse, break off or are not there.
 
 mod bench;
 mod classad_eval;
 mod clients;
 mod dry_runs;
 mod faults;
+mod manners;
 mod master;
 mod sessions;
 mod shell;

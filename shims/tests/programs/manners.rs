@@ -1,0 +1,67 @@
+//! What every program does alike: `-help`, `-version`, options that it does not have, a master that is not there.
+
+use crate::bench::{Bench, PROGRAMS, text};
+
+/// What stands for the programs of the family that only say that they are not served.
+const UNSERVED: &[&str] = &["condor_tail"];
+
+/// The usual call of each program that needs the master.
+const CALLS: &[(&str, &[&str])] = &[
+    ("condor_continue", &["1.0"]),
+    ("condor_hold", &["1"]),
+    ("condor_ping", &["WRITE"]),
+    ("condor_prio", &["-p", "5", "1.0"]),
+    ("condor_q", &["-af", "ClusterId"]),
+    ("condor_qedit", &["1.0", "Foo", "5"]),
+    ("condor_release", &["-all"]),
+    ("condor_reschedule", &[]),
+    ("condor_rm", &["alice"]),
+    ("condor_status", &["-af", "Name"]),
+    ("condor_suspend", &["1"]),
+    ("condor_transfer_data", &["1"]),
+    ("condor_vacate_job", &["1.0"]),
+];
+
+fn programs() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().map(|(name, _)| *name).filter(|name| !UNSERVED.contains(name))
+}
+
+#[test]
+fn every_program_answers_help_and_version_without_a_master() {
+    let bench = Bench::without_master();
+    let version = bench.answer("condor_version", &[]);
+    assert_eq!(version.lines().count(), 2);
+    for name in programs() {
+        let help = bench.run(name, &["-help"]);
+        let both = text(&help.out) + &text(&help.err);
+        assert_eq!(help.code, 0, "{name} -help: {both}");
+        assert!(both.to_lowercase().contains("usage") && both.contains(name), "{name} -help: {both}");
+        assert_eq!(bench.answer(name, &["-version"]), version, "{name}");
+    }
+}
+
+#[test]
+fn unknown_options_fail_and_nothing_is_done() {
+    let bench = Bench::new();
+    for name in programs().filter(|name| *name != "condor_ping") {
+        let outcome = bench.run(name, &["-nosuch"]);
+        let (out, err) = (text(&outcome.out), text(&outcome.err));
+        // As recorded.
+        let code = if name == "classad_eval" { 255 } else { 1 };
+        assert_eq!(outcome.code, code, "{name}: {out}{err}");
+        assert!(err.contains("-nosuch"), "{name} names the option: {err}");
+        // The real condor_q prints its usage on standard output; so recorded.
+        assert!(out.is_empty() || name == "condor_q", "{name}: {out}");
+    }
+    assert!(bench.master().state().requests.is_empty(), "{:?}", bench.master().state().requests);
+}
+
+#[test]
+fn without_a_master_nothing_is_on_standard_output() {
+    let bench = Bench::without_master();
+    for (name, words) in CALLS {
+        let outcome = bench.run(name, words);
+        assert_eq!((outcome.code, text(&outcome.out)), (1, String::new()), "{name}");
+        assert!(!outcome.err.is_empty(), "{name} says why");
+    }
+}
