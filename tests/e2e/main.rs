@@ -14,6 +14,7 @@ mod holds;
 mod inputs;
 mod losses;
 mod matching;
+mod others;
 mod outputs;
 mod packing;
 mod peers;
