@@ -1,11 +1,14 @@
 //! `awq`, the operator's program: what is done to the state of a master that does not run.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
+use control_proto::{HistoryQuery, Site};
 use journal::Tail;
 
+use crate::history;
 use crate::journal_files::FileStorage;
 
 /// Looks after the state of a stopped alien_work_queue.
@@ -22,6 +25,14 @@ enum Command {
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
+    },
+    /// Answers a question to a history file as a master would; `condor_history` asks it when no master runs.
+    History {
+        /// The question, as it stands in the control protocol.
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        question: String,
+        /// The file, `history.db` of the state dir.
+        file: PathBuf,
     },
 }
 
@@ -46,11 +57,25 @@ enum JournalCommand {
 /// # Errors
 /// A sentence with place and remedy.
 pub fn run(awq: &Awq) -> anyhow::Result<()> {
-    let Command::Journal { command } = &awq.command;
-    match command {
-        JournalCommand::Check { folder } => check(folder),
-        JournalCommand::Salvage { from, to } => salvage(from, to),
+    match &awq.command {
+        Command::Journal { command: JournalCommand::Check { folder } } => check(folder),
+        Command::Journal { command: JournalCommand::Salvage { from, to } } => salvage(from, to),
+        Command::History { question, file } => answer(question, file),
     }
+}
+
+fn answer(question: &str, file: &Path) -> anyhow::Result<()> {
+    let query: HistoryQuery = serde_json::from_str(question).context("the question is none")?;
+    ensure!(file.is_file(), "there is no file {}", file.display());
+    let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
+    let now_s = jiff::Timestamp::now().as_second();
+    let site = Site { host, now_s, history: file.to_string_lossy().into_owned(), ..Site::default() };
+    // Who can read the file can read it all.
+    let asker = history::Asker { uid: nix::unistd::getuid().as_raw(), superuser: true, site };
+    let mut out = std::io::stdout().lock();
+    history::answer(file, &query, &asker, &mut |frame| out.write_all(&frame).is_ok())
+        .with_context(|| format!("cannot read the history {}", file.display()))?;
+    out.flush().context("cannot write the answer")
 }
 
 fn check(folder: &Path) -> anyhow::Result<()> {

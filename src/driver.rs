@@ -23,6 +23,7 @@ use crate::blobs::{Blobs, Store};
 use crate::clock::Clock;
 use crate::control::{Callers, Clients};
 use crate::event_logs::EventLogs;
+use crate::history;
 use crate::links::Links;
 use crate::outputs::Outputs;
 use crate::pool::Pool;
@@ -60,6 +61,8 @@ pub(crate) struct Shell {
     /// Places for status tools.
     pub(crate) askers: Semaphore,
     writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
+    history: RefCell<Option<history::Keeper>>,
+    pub(crate) histories: history::Readers,
     turn: Rc<Notify>,
     timer: Notify,
     armed: Cell<Option<Timestamp>>,
@@ -101,6 +104,10 @@ pub(crate) struct Parts {
     pub(crate) records: RecordKeeper,
     /// The thread of the event logs.
     pub(crate) logs: EventLogs,
+    /// The thread of the history, if there is one.
+    pub(crate) history: Option<history::Keeper>,
+    /// Questions to it.
+    pub(crate) histories: history::Readers,
     /// The file `drain`.
     pub(crate) drain_file: PathBuf,
 }
@@ -122,6 +129,8 @@ impl Shell {
             about: parts.about,
             askers: Semaphore::new(status::PLACES),
             writers: RefCell::new(Some((parts.records, parts.logs))),
+            history: RefCell::new(parts.history),
+            histories: parts.histories,
             turn: parts.turn,
             timer: Notify::new(),
             armed: Cell::new(None),
@@ -297,6 +306,8 @@ impl Shell {
             }
             Effect::UserLog(entry) => self.with_writers(|(_, logs)| logs.write(entry)),
             Effect::LogMark { token } => self.with_writers(|(_, logs)| logs.mark(token)),
+            Effect::Archive(departed) => self.with_history(|history| history.put(departed)),
+            Effect::Recall { job, submitted_s } => self.with_history(|history| history.recall(job, submitted_s)),
             Effect::DropBlob(id) => self.drop_blob(id),
             Effect::Answer { client, reply } => self.clients.answer(client, reply),
             Effect::Rows { client, payload } => self.clients.rows(client, payload),
@@ -329,6 +340,10 @@ impl Shell {
     fn with_writers(&self, work: impl FnOnce(&(RecordKeeper, EventLogs))) {
         // They are gone only when the core has said that it needs them no more.
         self.writers.borrow().as_ref().inspect(|writers| work(writers));
+    }
+
+    fn with_history(&self, work: impl FnOnce(&history::Keeper)) {
+        self.history.borrow().as_ref().inspect(|history| work(history));
     }
 
     /// Takes reports for ever.
@@ -438,6 +453,7 @@ impl Shell {
     /// Waits for everything that is still to be written.
     pub(crate) fn finish(&self) {
         self.writers.borrow_mut().take();
+        self.history.borrow_mut().take();
     }
 
     /// An empty buffer for one read; one serves all links, since none keeps it.

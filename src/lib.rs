@@ -14,6 +14,7 @@ mod contents;
 mod control;
 mod driver;
 mod event_logs;
+mod history;
 mod journal_files;
 mod legacy;
 mod limits;

@@ -127,6 +127,16 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs_fsync: Option<bool>,
 
+    /// Jobs that the history keeps, 0 = there is no history; beyond, the oldest go [default: 1000000]
+    #[arg(long, env = "AWQ_HISTORY_JOBS", value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_jobs: Option<u64>,
+
+    /// Days that a job is kept in the history, 0 = no limit [default: 0]
+    #[arg(long, env = "AWQ_HISTORY_DAYS", value_name = "DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_days: Option<u32>,
+
     /// Largest submission, in MiB, with the inputs that -spool copies [default: 1024]
     #[arg(long, env = "AWQ_SUBMISSION_MAX_MB", value_name = "MIB")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +184,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// How much history is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// At most so many jobs; 0: there is no history.
+    pub jobs: u64,
+    /// Nothing that left longer ago, in seconds.
+    pub age_s: Option<i64>,
+}
+
 /// Complete settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -209,6 +228,8 @@ pub struct Options {
     pub journal_floor_kb: u64,
     /// Outputs are synced before a job ends.
     pub outputs_fsync: bool,
+    /// How much history is kept.
+    pub history: HistoryLimits,
     /// Largest submission, bytes.
     pub submission_max: u64,
     /// Most connections that have not introduced themselves.
@@ -332,6 +353,10 @@ impl Settings {
             superusers: self.superusers.unwrap_or_default(),
             journal_floor_kb: self.journal_floor_kb.unwrap_or(4 << 10).min(u64::MAX >> 10),
             outputs_fsync: self.outputs_fsync.unwrap_or(false),
+            history: HistoryLimits {
+                jobs: self.history_jobs.unwrap_or(1_000_000),
+                age_s: self.history_days.filter(|days| *days > 0).map(|days| i64::from(days) * 86_400),
+            },
             submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),
             one_write: self.one_write.unwrap_or(true),

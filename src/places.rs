@@ -16,6 +16,7 @@ use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::{Gid, geteuid};
 
+use crate::history;
 use crate::legacy::REJECTED;
 use crate::lock::{self, Lock, LockError};
 
@@ -169,6 +170,18 @@ impl WorkDir {
         self.path.join(STAT_NAME)
     }
 
+    /// Makes a name in here that leads to a file elsewhere: programs find it when the master does not run.
+    pub(crate) fn add_door(&self, name: &str, to: &Path) {
+        let (door, new) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        let target = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+        // A crash may have left it.
+        let _ = std::fs::remove_file(&new);
+        let made = std::os::unix::fs::symlink(&target, &new).and_then(|()| std::fs::rename(&new, &door));
+        if let Err(error) = made {
+            tracing::warn!(door = %door.display(), %error, "cannot make a door");
+        }
+    }
+
     /// The file that makes the service drain.
     pub(crate) fn drain(&self) -> PathBuf {
         self.path.join("drain")
@@ -237,6 +250,11 @@ impl StateDir {
     /// The folder of the journal.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path.join("journal")
+    }
+
+    /// The file of the history.
+    pub(crate) fn history(&self) -> PathBuf {
+        self.path.join(history::FILE_NAME)
     }
 
     /// The folder of what jobs brought along.

@@ -25,6 +25,7 @@ use crate::clock::{Clock, Reading};
 use crate::control::{Callers, SiteFacts};
 use crate::driver::{Parts, Shell};
 use crate::event_logs::{self, EventLogs};
+use crate::history;
 use crate::journal_files::FileStorage;
 use crate::links::{self, Links, Listening};
 use crate::options::Options;
@@ -64,7 +65,8 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         .context("a bound socket")?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
-    let site = site_facts(options, &host, &addresses);
+    let site = site_facts(options, &host, &addresses, &state_dir);
+    work_dir.add_door(history::FILE_NAME, &state_dir.history());
     let about = About {
         project: options.project_name.clone(),
         host,
@@ -146,6 +148,7 @@ fn build(
         match_requirements: options.match_requirements,
         concurrency_limits: options.concurrency_limits.clone(),
         outputs_fsync: options.outputs_fsync,
+        history: options.history.jobs > 0,
         boot_id: now.boot_id,
         zone: Zone(Some(Arc::new(event_logs::local_offset))),
         spool: spool_text.to_owned(),
@@ -184,7 +187,12 @@ fn build(
         turn: Rc::clone(&turn),
         records: RecordKeeper::start(writer, storage, compaction, contents, results.clone(), Rc::clone(&turn))
             .context("cannot start a thread")?,
-        logs: EventLogs::start(results).context("cannot start a thread")?,
+        logs: EventLogs::start(results.clone()).context("cannot start a thread")?,
+        history: (options.history.jobs > 0)
+            .then(|| history::Keeper::start(state_dir.history(), options.history, results))
+            .transpose()
+            .context("cannot start a thread")?,
+        histories: history::Readers::new(state_dir.history()),
         drain_file,
     });
     Ok((shell, reports))
@@ -242,7 +250,7 @@ fn take_wrapper(path: &Path, store: &Store) -> anyhow::Result<BlobIn> {
     Ok(BlobIn { id, size, mode: 0o755, inline: (bytes.len() <= INLINE_MAX).then_some(bytes) })
 }
 
-fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr]) -> SiteFacts {
+fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr], state_dir: &StateDir) -> SiteFacts {
     let domain = host.split_once('.').map_or(host, |(_, domain)| domain);
     SiteFacts {
         host: host.to_owned(),
@@ -252,6 +260,10 @@ fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr]) -> SiteFa
             "$CondorVersion: 25.13.2 2026-08-20 BuildID: alien-workqueue-{} $",
             env!("CARGO_PKG_VERSION")
         ),
+        history: match options.history.jobs {
+            0 => String::new(),
+            _ => state_dir.history().to_string_lossy().into_owned(),
+        },
         alien_count_lines: options.alien_count_lines,
         submit_hint: options.submit_hint,
     }

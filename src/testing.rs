@@ -85,6 +85,8 @@ impl Bench {
             .unwrap(),
             logs: EventLogs::start(results).unwrap(),
             drain_file: dir.path().join("drain"),
+            history: None,
+            histories: crate::history::Readers::new("/nowhere".into()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -141,6 +141,26 @@ impl Columns {
         names.into_iter().collect()
     }
 
+    /// All rows as `condor_history` prints them: with headings, each column grows as wider values come.
+    pub fn print_as_read(&self, jobs: impl Iterator<Item = Job>, env: &Env) -> String {
+        if !self.headings {
+            return self.print(jobs, env);
+        }
+        let mut out = String::new();
+        let mut widths = self.title_widths();
+        self.title_row(&mut out, &widths);
+        for job in jobs.filter(|_| !self.unreadable) {
+            let mut row: Vec<Option<Cell>> = self.columns.iter().map(|column| column.cell(&job, env)).collect();
+            // As recorded: here everything that is printed is measured, undefined values too.
+            for cell in row.iter_mut().flatten() {
+                cell.measure = cell.measure.max(cell.text.chars().count());
+            }
+            widen(&mut widths, &row);
+            self.cell_row(&mut out, &row, &widths);
+        }
+        out
+    }
+
     /// All rows.
     pub fn print(&self, jobs: impl Iterator<Item = Job>, env: &Env) -> String {
         let mut out = String::new();
@@ -179,24 +199,43 @@ impl Columns {
 
     /// With headings: columns as wide as the longest title or measured value, left-justified.
     fn print_table(&self, out: &mut String, jobs: impl Iterator<Item = Job>, env: &Env) {
-        let titles: Vec<&str> = self.columns.iter().map(Column::title).collect();
-        let mut widths: Vec<usize> = titles.iter().map(|title| title.chars().count()).collect();
+        let mut widths = self.title_widths();
         let cells = |job: Job| self.columns.iter().map(|column| column.cell(&job, env)).collect();
         let mut rows: Vec<Vec<Option<Cell>>> = jobs.map(cells).collect();
         if self.unreadable {
             rows.clear();
         }
+        rows.iter().for_each(|row| widen(&mut widths, row));
+        self.title_row(out, &widths);
         for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.as_ref().map_or(0, |cell| cell.measure));
-            }
+            self.cell_row(out, row, &widths);
         }
-        let pad = |(text, width): (&str, &usize)| Some(format!("{text:<width$}", width = *width));
-        self.row(out, titles.iter().copied().zip(&widths).map(pad));
-        for row in &rows {
-            let cells = row.iter().zip(&widths);
-            self.row(out, cells.map(|(cell, width)| cell.as_ref().and_then(|cell| pad((&cell.text, width)))));
-        }
+    }
+
+    fn title_widths(&self) -> Vec<usize> {
+        self.columns.iter().map(|column| column.title().chars().count()).collect()
+    }
+
+    fn title_row(&self, out: &mut String, widths: &[usize]) {
+        self.row(
+            out,
+            self.columns.iter().map(Column::title).zip(widths).map(|(title, width)| Some(pad(title, *width))),
+        );
+    }
+
+    fn cell_row(&self, out: &mut String, row: &[Option<Cell>], widths: &[usize]) {
+        let pad = |(cell, width): (&Option<Cell>, &usize)| cell.as_ref().map(|cell| pad(&cell.text, *width));
+        self.row(out, row.iter().zip(widths).map(pad));
+    }
+}
+
+fn pad(text: &str, width: usize) -> String {
+    format!("{text:<width$}")
+}
+
+fn widen(widths: &mut [usize], row: &[Option<Cell>]) {
+    for (width, cell) in widths.iter_mut().zip(row) {
+        *width = (*width).max(cell.as_ref().map_or(0, |cell| cell.measure));
     }
 }
 

@@ -113,6 +113,7 @@ struct Settings {
     host: String,
     domain: String,
     address: Option<String>,
+    history: String,
 }
 
 impl Settings {
@@ -121,9 +122,14 @@ impl Settings {
         match asked.and_then(|client| client.ask(&Request::Ping, &[])) {
             Ok(answer) => {
                 let site = answer.site;
-                Settings { host: site.host, domain: site.domain, address: Some(site.address) }
+                Settings { host: site.host, domain: site.domain, address: Some(site.address), history: site.history }
             }
-            Err(_) => Settings { host: world.host.clone(), domain: world.domain().to_owned(), address: None },
+            Err(_) => Settings {
+                host: world.host.clone(),
+                domain: world.domain().to_owned(),
+                address: None,
+                history: crate::history::file(world).to_string_lossy().into_owned(),
+            },
         }
     }
 
@@ -147,6 +153,8 @@ impl Settings {
             "HOSTNAME" => self.host.split('.').next().unwrap_or_default().to_owned(),
             "UID_DOMAIN" | "FILESYSTEM_DOMAIN" => self.domain.clone(),
             "COLLECTOR_HOST" => self.address.clone().unwrap_or_else(|| self.host.clone()),
+            "HISTORY" if self.history.is_empty() => return None,
+            "HISTORY" => self.history.clone(),
             // The master listens on whatever the machine has (decision D7).
             "ENABLE_IPV4" | "ENABLE_IPV6" => "auto".to_owned(),
             "SOFT_UID_DOMAIN" => String::new(),
@@ -168,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_value() {
-        let settings = Settings { host: "a.b".into(), domain: "b".into(), address: None };
+        let settings = Settings { host: "a.b".into(), domain: "b".into(), address: None, history: String::new() };
         assert!(NAMES.is_sorted());
         assert!(NAMES.iter().all(|name| settings.value(name).is_some()));
     }

@@ -5,7 +5,7 @@
 //! request ([`master`]), and prints what HTCondor 25.13 was recorded to print. It keeps no state, reads no
 //! configuration and starts no runtime.
 //!
-//! Where to start reading: [`query`] for `condor_q`, [`submit`] for `condor_submit`, [`act`] for `condor_rm` and its
+//! Where to start reading: [`query`] for `condor_q`, [`history`] for `condor_history`, [`submit`] for `condor_submit`, [`act`] for `condor_rm` and its
 //! family; [`columns`] and [`printf`] are `-af` and `-format`, [`views`] the tables.
 
 pub mod act;
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod columns;
 pub mod config_val;
 pub mod contact;
+pub mod history;
 pub mod job;
 pub mod master;
 pub mod options;
@@ -23,8 +24,11 @@ pub mod qedit;
 pub mod query;
 pub mod status;
 pub mod submit;
+pub mod tail;
 pub mod transfer_data;
 pub mod unsupported;
 pub mod version;
 pub mod views;
+pub mod wait;
+pub mod watch_q;
 pub mod world;

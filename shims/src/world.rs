@@ -114,16 +114,28 @@ impl World {
     }
 }
 
+/// A program that tells something on the way: arguments behind its name, where to tell it, surroundings.
+pub type Telling = fn(&[String], &mut dyn Write, &World) -> Outcome;
+
 /// `main` of every program: runs it and writes what it collected.
 ///
 /// A reader that has gone away (`condor_q | head -1`) is no error; any other failure to write is exit code 1.
 pub fn main(name: &'static str, program: Program) -> ExitCode {
+    run(name, |arguments, world| program(arguments, &mut std::io::stdin().lock(), world))
+}
+
+/// `main` of a program that tells something on the way.
+pub fn main_telling(name: &'static str, program: Telling) -> ExitCode {
+    run(name, |arguments, world| program(arguments, &mut std::io::stdout(), world))
+}
+
+fn run(name: &'static str, program: impl FnOnce(&[String], &World) -> Outcome) -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     let world = World::of_process(name);
     let outcome = match missing_configuration(&world) {
         Some(outcome) => outcome,
-        None => program(&arguments, &mut std::io::stdin().lock(), &world),
+        None => program(&arguments, &world),
     };
     let mut code = outcome.code;
     let written = write_all(&mut std::io::stdout().lock(), &outcome.out);

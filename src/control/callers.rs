@@ -26,6 +26,8 @@ pub(crate) struct SiteFacts {
     pub(crate) address: String,
     /// `$CondorVersion: … $`.
     pub(crate) condor_version: String,
+    /// Path of the history's file; empty if none is kept.
+    pub(crate) history: String,
     /// Decision D61.
     pub(crate) alien_count_lines: bool,
     /// Decision D63.
@@ -74,7 +76,12 @@ impl Callers {
     pub(crate) fn refusal(&self, caller: &Caller, request: &Request) -> Option<Reply> {
         let looks = matches!(
             request,
-            Request::Query(_) | Request::Schedd(_) | Request::Machines(_) | Request::Why(_) | Request::Ping
+            Request::Query(_)
+                | Request::History(_)
+                | Request::Schedd(_)
+                | Request::Machines(_)
+                | Request::Why(_)
+                | Request::Ping
         );
         let submits = matches!(request, Request::Submit(_) | Request::ReserveCluster);
         let message = match caller.uid {
@@ -103,6 +110,7 @@ impl Callers {
             now_s: i64::try_from(now_s).unwrap_or(i64::MAX),
             user: caller.name.clone(),
             superuser: caller.superuser,
+            history: self.site.history.clone(),
             alien_count_lines: self.site.alien_count_lines,
             submit_hint: self.site.submit_hint,
         }

@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use control_proto::frame::{self, Kind};
-use control_proto::{Refusal, Reply, VERSION, write_head};
+use control_proto::{Refusal, Reply, Request, VERSION, write_head};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
 use tokio_util::codec::Decoder;
 use wq_core::Input;
 use wq_core::ids::ClientId;
-use wq_core::io::Caller;
+use wq_core::io::{Ask, Caller};
 
 use super::callers::look_up;
 use super::clients::Mailbox;
 use super::codec::{Codec, CodecError, Item};
 use super::intake::{Gathered, Intake, malformed};
 use crate::driver::Shell;
+use crate::history::Asker;
 
 /// Conversations at once; the others wait in the backlog. Descriptors for them are part of the reserve.
 const CONVERSATIONS_MAX: usize = 128;
@@ -74,6 +76,13 @@ async fn converse(mut stream: UnixStream, submission_max: u64, shell: &Shell) {
     };
     // What the caller did before it asked counts for the answer.
     shell.look_for_drain();
+    if let Ask::Other(Request::History(query)) = gathered.ask {
+        let asker = Asker { uid: caller.uid, superuser: caller.superuser, site: shell.callers.site(&caller) };
+        return tokio::select! {
+            () = pass_on(&mut write, shell.histories.ask(query, asker)) => (),
+            () = hung_up(&mut items) => (),
+        };
+    }
     let (client, mailbox) = shell.clients.enter(shell.callers.site(&caller));
     shell.input(Input::Asked { client, caller, ask: gathered.ask });
     shell.unpin(&gathered.pinned);
@@ -177,6 +186,16 @@ async fn answer(write: &mut WriteHalf<'_>, client: ClientId, mailbox: &Mailbox, 
         }
     }
     true
+}
+
+/// Writes frames as they come from elsewhere.
+async fn pass_on(write: &mut WriteHalf<'_>, frames: impl Future<Output = Receiver<Vec<u8>>>) {
+    let mut frames = frames.await;
+    while let Some(frame) = frames.recv().await {
+        if !matches!(tokio::time::timeout(PATIENCE, write.write_all(&frame)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
 }
 
 /// Returns when the client has gone. What it still sends is not looked at.

@@ -35,7 +35,7 @@ fn removed_in_time(site: &Site, pid: u32) {
     assert!(reported <= REPORTED, "reported after {reported:?}\n{}", site.logs());
     site.wait_until(SOON, "end of the job's process", || !runs(pid));
     assert_eq!(story(site, "log", "1.0"), [SUBMITTED, EXECUTING, EVICTED, ABORTED]);
-    assert_eq!(site.statuses(1), []);
+    site.wait_for_end(1, SOON);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_running_job_behind_a_foreman_is_removed() {
     site.condor("condor_rm", &["1"], "").ok();
     wait_for_event(&site, "log", ABORTED, 1);
     site.wait_until(SOON, "end of the job's process", || !runs(pid));
-    assert_eq!(site.statuses(1), []);
+    site.wait_for_end(1, SOON);
 }
 
 /// A worker kills the process group of a task, and makes that group too late for a task that is fast.
@@ -93,7 +93,7 @@ fn many_running_jobs_are_removed_at_once() {
     let answer = site.condor("condor_rm", &["-all"], "").ok();
     assert_eq!(answer.stdout, "All jobs have been marked for removal\n");
     wait_for_event(&site, "log", ABORTED, 10);
-    assert_eq!(site.statuses(1), []);
+    site.wait_for_end(1, SOON);
 }
 
 #[test]

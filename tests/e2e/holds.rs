@@ -31,7 +31,7 @@ fn a_program_that_cannot_be_started(streams: &str) {
     assert_eq!((code, subcode), (6, 2), "{reason}");
     // The executable itself was copied at submission, so mending is a matter of the worker's machine: not here.
     assert_eq!(site.condor("condor_rm", &["1.0"], "").ok().stdout, "Job 1.0 marked for removal\n");
-    assert_eq!(site.statuses(1), []);
+    site.wait_for_end(1, SOON);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod command;
 mod crash;
 mod doors;
 mod executable;
+mod history;
 mod holds;
 mod inputs;
 mod losses;

@@ -76,7 +76,7 @@ fn a_worker_that_knows_the_password_gets_the_jobs_and_others_nothing() {
     let _right = site.worker(WorkerOptions::default());
     wait_for_event(&site, "log", TERMINATED, 4);
     assert_eq!(site.read("out.3"), "hello 3\n");
-    assert_eq!(site.statuses(cluster), []);
+    site.wait_for_end(cluster, SOON);
 }
 
 #[test]

@@ -41,7 +41,7 @@ const RULES: &[Rule] = &[
         ours: &["classad", "control-proto", "journal", "submit-lang", "userlog", "wq-core", "wq-proto"],
         foreign: None,
     },
-    Rule { package: "shims", ours: &["classad", "control-proto", "submit-lang"], foreign: None },
+    Rule { package: "shims", ours: &["classad", "control-proto", "submit-lang", "userlog"], foreign: None },
     Rule { package: "fuzz", ours: &["classad", "shims", "submit-lang", "wq-core"], foreign: None },
     Rule { package: "testkit", ours: &[], foreign: None },
     Rule { package: "xtask", ours: &[], foreign: None },

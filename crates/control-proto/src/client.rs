@@ -181,60 +181,61 @@ impl Client {
         out.flush();
         // A master that refuses may close before it has read everything: its answer counts, not our EPIPE.
         let sent = out.broken;
-        Ok(match (sent, self.read_answer()) {
+        if let Err(source) = self.stream.set_read_timeout(Some(self.patience)) {
+            return Ok(Err(ClientError::Broken(source)));
+        }
+        Ok(match (sent, read_answer(&mut self.stream, self.patience)) {
             (_, Ok(answer)) => Ok(answer),
             (Some(source), Err(ClientError::Broken(_))) => Err(ClientError::Broken(source)),
             (_, Err(error)) => Err(error),
         })
     }
+}
 
-    fn read_answer(&mut self) -> Result<Answer, ClientError> {
-        let mut splitter = Splitter::default();
-        let mut head: Option<(Site, Reply)> = None;
-        let mut rows = Vec::new();
-        let mut chunk = vec![0u8; 64 << 10];
-        let patience = self.patience;
-        self.stream.set_read_timeout(Some(patience)).map_err(ClientError::Broken)?;
-        let deadline = Instant::now() + patience;
-        loop {
-            while let Some((kind, payload)) = splitter.next_frame().map_err(|e| ClientError::Answer(e.to_string()))? {
-                match kind {
-                    Kind::Reply => head = Some(read_head(payload).map_err(|e| ClientError::Answer(e.to_string()))?),
-                    Kind::Rows => rows.push(payload.to_vec()),
-                    Kind::End => {
-                        let (site, reply) =
-                            head.ok_or_else(|| ClientError::Answer("an end without a beginning".into()))?;
-                        let end = if payload.is_empty() {
-                            None
-                        } else {
-                            Some(serde_json::from_slice(payload).map_err(|e| ClientError::Answer(e.to_string()))?)
-                        };
-                        return Ok(Answer { site, reply, rows, end });
-                    }
-                    Kind::Request | Kind::Blob | Kind::Procs => {
-                        return Err(ClientError::Answer(format!("a frame of kind {kind:?}")));
-                    }
+/// Reads a whole answer, from a master or from a program that answers as one. `patience` is how long it may take to begin.
+pub fn read_answer(from: &mut impl Read, patience: Duration) -> Result<Answer, ClientError> {
+    let mut splitter = Splitter::default();
+    let mut head: Option<(Site, Reply)> = None;
+    let mut rows = Vec::new();
+    let mut chunk = vec![0u8; 64 << 10];
+    let deadline = Instant::now() + patience;
+    loop {
+        while let Some((kind, payload)) = splitter.next_frame().map_err(|e| ClientError::Answer(e.to_string()))? {
+            match kind {
+                Kind::Reply => head = Some(read_head(payload).map_err(|e| ClientError::Answer(e.to_string()))?),
+                Kind::Rows => rows.push(payload.to_vec()),
+                Kind::End => {
+                    let (site, reply) = head.ok_or_else(|| ClientError::Answer("an end without a beginning".into()))?;
+                    let end = if payload.is_empty() {
+                        None
+                    } else {
+                        Some(serde_json::from_slice(payload).map_err(|e| ClientError::Answer(e.to_string()))?)
+                    };
+                    return Ok(Answer { site, reply, rows, end });
+                }
+                Kind::Request | Kind::Blob | Kind::Procs => {
+                    return Err(ClientError::Answer(format!("a frame of kind {kind:?}")));
                 }
             }
-            let got = match self.stream.read(&mut chunk) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(ClientError::Broken(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        format!("no answer in {} s", patience.as_secs()),
-                    )));
-                }
-                other => other.map_err(ClientError::Broken)?,
-            };
-            if got == 0 {
-                return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
-            }
-            // A listing that keeps flowing may take longer than one silence.
-            if rows.is_empty() && Instant::now() > deadline {
-                return Err(ClientError::Broken(io::ErrorKind::TimedOut.into()));
-            }
-            splitter.feed(&chunk[..got]);
         }
+        let got = match from.read(&mut chunk) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                return Err(ClientError::Broken(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no answer in {} s", patience.as_secs()),
+                )));
+            }
+            other => other.map_err(ClientError::Broken)?,
+        };
+        if got == 0 {
+            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        // A listing that keeps flowing may take longer than one silence.
+        if rows.is_empty() && Instant::now() > deadline {
+            return Err(ClientError::Broken(io::ErrorKind::TimedOut.into()));
+        }
+        splitter.feed(&chunk[..got]);
     }
 }
 

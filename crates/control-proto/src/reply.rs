@@ -23,6 +23,9 @@ pub struct Site {
     pub superuser: bool,
     /// Print one line a job for AliEn's own two counting commands (decision D61).
     pub alien_count_lines: bool,
+    /// Path of the history's file; empty if none is kept.
+    #[serde(default)]
+    pub history: String,
     /// Print the "To monitor your job(s)" hint on stderr after a submission (decision D63).
     pub submit_hint: bool,
 }

@@ -25,6 +25,8 @@ pub enum Request {
     Machines(MachineQuery),
     /// Outputs of spooled jobs to their places (`condor_transfer_data`).
     TransferData(TransferData),
+    /// Ads of jobs that have left the queue.
+    History(HistoryQuery),
     /// The ad of the scheduler itself (`condor_status -schedd`).
     Schedd(ScheddQuery),
     /// Is somebody there, and who?
@@ -129,6 +131,29 @@ pub struct Query {
     /// No ads, only the totals.
     #[serde(default)]
     pub totals_only: bool,
+}
+
+/// `condor_history`. Jobs are read in the order in which they left, the last one first, and answered in that order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// Which jobs; `mine` is not looked at.
+    #[serde(default)]
+    pub select: Selection,
+    /// As in [`Query::attributes`].
+    #[serde(default)]
+    pub attributes: Vec<String>,
+    /// At most so many ads.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// At most so many jobs are read.
+    #[serde(default)]
+    pub scan_limit: Option<u64>,
+    /// Expressions; at the first job for which one is true reading ends, before that job.
+    #[serde(default)]
+    pub until: Vec<String>,
+    /// The first one first.
+    #[serde(default)]
+    pub forwards: bool,
 }
 
 /// What to do with jobs.

@@ -18,6 +18,7 @@ pub(crate) struct Auto {
     pub(crate) deliver: bool,
     pub(crate) logs: bool,
     pub(crate) marks: bool,
+    pub(crate) history: bool,
 }
 
 pub(crate) struct Bench {
@@ -43,7 +44,8 @@ impl Bench {
         let mut master = Master::new(config);
         let now = Timestamp(1_000_000_000);
         master.start(now);
-        let auto = Auto { disk: true, prepare: true, socket: true, deliver: true, logs: true, marks: true };
+        let auto =
+            Auto { disk: true, prepare: true, socket: true, deliver: true, logs: true, marks: true, history: true };
         Bench { master, now, auto, seen: Vec::new(), journal: Vec::new(), events: Vec::new(), turn: 0, client: 0 }
     }
 
@@ -120,6 +122,7 @@ impl Bench {
                 }));
                 None
             }
+            Effect::Archive(departed) if self.auto.history => Some(Input::Archived { upto: departed.no }),
             Effect::Rows { client, .. } => Some(Input::ClientReady { client: *client }),
             _ => None,
         }

@@ -14,6 +14,7 @@ use control_proto::{ListingEnd, Reply, Request, Submit};
 use journal::{Record, Taken};
 use wq_proto::{FromWorker, ToWorker};
 
+pub use crate::departed::Departed;
 pub use crate::log_entry::LogEntry;
 pub use crate::plan::{Plan, PlannedCopy, PlannedInput, Prepared, PreparedFile};
 
@@ -146,6 +147,16 @@ pub enum Input {
         token: u64,
         /// Sentences for the submitter, e.g. that a log cannot be written.
         warnings: Vec<String>,
+    },
+    /// The history can be asked for every job of an [`Effect::Archive`] up to this record, or they are given up.
+    Archived {
+        /// Inclusive.
+        upto: RecordNo,
+    },
+    /// The same, and a power cut would not take them.
+    ArchiveSynced {
+        /// Inclusive.
+        upto: RecordNo,
     },
     /// The operator wants the end (SIGINT, SIGTERM).
     Stop,
@@ -480,6 +491,15 @@ pub enum Effect {
     LogMark {
         /// Echoed.
         token: u64,
+    },
+    /// Put a job into the history, in place of what it may have of it, and report [`Input::Archived`].
+    Archive(Box<Departed>),
+    /// Take a job out of the history: it has not ended after all.
+    Recall {
+        /// Which.
+        job: JobId,
+        /// As in [`Departed::submitted_s`].
+        submitted_s: i64,
     },
     /// Nothing names this blob any more.
     DropBlob(BlobId),

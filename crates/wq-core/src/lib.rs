@@ -5,6 +5,7 @@
 //!
 //! Start with [`io`], the seam; then [`master`].
 
+mod departed;
 pub mod ids;
 pub mod io;
 pub mod jobs;

@@ -2,6 +2,8 @@
 
 use classad::{ClassAd, ad_to_json, ad_to_long, ad_to_new, ad_to_xml};
 
+const XML_HEAD: &str = "<?xml version=\"1.0\"?>\n<!DOCTYPE classads SYSTEM \"classads.dtd\">\n<classads>\n";
+
 /// How whole ads are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdForm {
@@ -41,7 +43,7 @@ pub fn print_ads(form: AdForm, ads: impl Iterator<Item = ClassAd>) -> String {
         AdForm::Json => bracketed(&mut out, ads.map(|ad| ad_to_json(&ad)), "[\n", "]\n"),
         AdForm::New => bracketed(&mut out, ads.map(|ad| ad_to_new(&ad)), "{\n", "}\n"),
         AdForm::Xml => {
-            out.push_str("<?xml version=\"1.0\"?>\n<!DOCTYPE classads SYSTEM \"classads.dtd\">\n<classads>\n");
+            out.push_str(XML_HEAD);
             for ad in ads {
                 out.push_str(&ad_to_xml(&ad));
                 out.push('\n');
@@ -50,6 +52,25 @@ pub fn print_ads(form: AdForm, ads: impl Iterator<Item = ClassAd>) -> String {
         }
     }
     out
+}
+
+/// The ads in their order, as `condor_history` frames them: the frame of JSON and of new syntax is there without an ad, and
+/// XML has empty lines.
+pub fn print_past_ads(form: AdForm, ads: impl Iterator<Item = ClassAd>) -> String {
+    let mut ads = ads.peekable();
+    match form {
+        AdForm::Json if ads.peek().is_none() => "[\n]\n".into(),
+        AdForm::New if ads.peek().is_none() => "{\n}\n".into(),
+        AdForm::Xml => {
+            let mut out = XML_HEAD.to_owned() + "\n";
+            for ad in ads {
+                out.push_str(&ad_to_xml(&ad));
+                out.push_str("\n\n");
+            }
+            out + "</classads>\n\n"
+        }
+        AdForm::Json | AdForm::New | AdForm::Long => print_ads(form, ads),
+    }
 }
 
 /// Items on lines of their own with a comma's line between them; nothing for no item.

@@ -226,7 +226,7 @@ fn run_time_s(job: &Job, scene: &Scene<'_>, which: RunTime) -> i64 {
 }
 
 /// The letter of the status; `<` and `>` while files travel, with `q` while they wait for that.
-fn status(job: &Job, scene: &Scene<'_>) -> String {
+pub(super) fn status(job: &Job, scene: &Scene<'_>) -> String {
     let flag = |name| job.value(name, scene.env).truth() == Some(true);
     let queued = if flag("transferqueued") { "q" } else { "" };
     if flag("transferringinput") {
@@ -247,7 +247,7 @@ fn size_mb(job: &Job, scene: &Scene<'_>) -> f64 {
 }
 
 /// The description in parentheses, or the program's own name with its arguments as they stand in the ad.
-fn command(job: &Job, scene: &Scene<'_>) -> String {
+pub(super) fn command(job: &Job, scene: &Scene<'_>) -> String {
     let env = scene.env;
     if let Some(words) = job.text("jobdescription", env) {
         return format!("({words})");

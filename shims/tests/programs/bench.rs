@@ -15,6 +15,7 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("classad_eval", shims::classad_eval::run),
     ("condor_config_val", shims::config_val::run),
     ("condor_continue", shims::act::continue_job),
+    ("condor_history", shims::history::run),
     ("condor_hold", shims::act::hold),
     ("condor_ping", shims::contact::ping),
     ("condor_prio", shims::prio::run),
@@ -28,8 +29,11 @@ pub(crate) const PROGRAMS: &[(&str, Program)] = &[
     ("condor_suspend", shims::act::suspend),
     ("condor_vacate_job", shims::act::vacate_job),
     ("condor_transfer_data", shims::transfer_data::run),
-    ("condor_tail", shims::unsupported::run),
+    ("condor_ssh_to_job", shims::unsupported::run),
+    ("condor_tail", shims::tail::run),
     ("condor_version", shims::version::run),
+    ("condor_wait", shims::wait::run),
+    ("condor_watch_q", shims::watch_q::run),
 ];
 
 pub(crate) struct Bench {

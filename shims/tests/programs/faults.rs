@@ -92,6 +92,9 @@ fn names_of_other_sites_are_unknown_and_nothing_is_done() {
 #[test]
 fn programs_that_are_not_served_say_so() {
     let bench = Bench::without_master();
-    let outcome = bench.run("condor_tail", &["1.0"]);
-    assert_eq!((outcome.code, text(&outcome.err)), (1, "condor_tail: not supported by alien-workqueue\n".to_owned()));
+    let outcome = bench.run("condor_ssh_to_job", &["1.0"]);
+    assert_eq!(
+        (outcome.code, text(&outcome.err)),
+        (1, "condor_ssh_to_job: not supported by alien-workqueue\n".to_owned())
+    );
 }

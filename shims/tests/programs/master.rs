@@ -10,8 +10,8 @@ use classad::{ClassAd, Env, Expr, Value, eval, parse_expr};
 use control_proto::client::SOCKET_NAME;
 use control_proto::frame::{self, Splitter};
 use control_proto::{
-    Act, Acted, Action, Edit, Explanation, JobOutcome, Kind, ListingEnd, Query, Refusal, Reply, Request, Selection,
-    Site, Submit, SubmittedCluster, Targets, Totals, listing, write_head,
+    Act, Acted, Action, Edit, Explanation, HistoryQuery, JobOutcome, Kind, ListingEnd, Query, Refusal, Reply, Request,
+    Selection, Site, Submit, SubmittedCluster, Targets, Totals, listing, write_head,
 };
 
 /// 2026-11-21 19:41:06 UTC, when the first recorded session began.
@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) site: Site,
     /// Sorted by number.
     pub(crate) jobs: Vec<ClassAd>,
+    /// The last one that left first.
+    pub(crate) past: Vec<ClassAd>,
     pub(crate) next_cluster: u32,
     pub(crate) schedd: ClassAd,
     /// Workers and foremen.
@@ -61,10 +63,12 @@ impl Master {
             superuser: false,
             alien_count_lines: true,
             submit_hint: true,
+            history: String::new(),
         };
         let state = State {
             site,
             jobs: Vec::new(),
+            past: Vec::new(),
             next_cluster: 1,
             schedd: ClassAd::new(),
             machines: Vec::new(),
@@ -171,6 +175,7 @@ impl State {
                 self.head(&reply, true)
             }
             Request::Query(query) => self.query(&query),
+            Request::History(query) => self.history(&query),
             Request::Act(act) => {
                 let reply = self.act(&act);
                 self.head(&reply, true)
@@ -294,6 +299,28 @@ impl State {
             ad.insert("ServerTime", self.site.now_s);
         }
         end.ads = ads.len() as u64;
+        self.listing(&ads, &query.attributes, end)
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Vec<u8> {
+        let (Some(constraints), Some(until)) = (parse_all(&query.select.constraints), parse_all(&query.until)) else {
+            return self.bad_constraint();
+        };
+        let is_true = |ad: &ClassAd, expr: &Expr| eval(expr, ad, None, &self.env()).truth() == Some(true);
+        let mut ads: Vec<&ClassAd> = self.past.iter().collect();
+        if query.forwards {
+            ads.reverse();
+        }
+        let count = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| limit as usize);
+        let ads: Vec<ClassAd> = ads
+            .into_iter()
+            .take(count(query.scan_limit))
+            .take_while(|ad| !until.iter().any(|expr| is_true(ad, expr)))
+            .filter(|ad| self.selected(&query.select, &constraints, ad))
+            .take(count(query.limit))
+            .cloned()
+            .collect();
+        let end = ListingEnd { ads: ads.len() as u64, ..ListingEnd::default() };
         self.listing(&ads, &query.attributes, end)
     }
 

@@ -142,7 +142,13 @@ fn corpus_of_commands_main() {
     let queue = snapshots::main_session(&records);
     replay("cli", &records, &mut bench, &|bench, record| match record.name.as_str() {
         "q" => set_queue(bench, queue.clone()),
-        "wait" => bench.write("w.log", &records.iter().find(|record| record.name == "wait-log").unwrap().stdout),
+        "history" => {
+            let past = snapshots::past_of_main_session(&records);
+            bench.master().state().past = past;
+        }
+        "wait" => bench.write("w.log", &event_log(&records)[0]),
+        // Two more jobs that have not ended.
+        "wait-timeout" => bench.write("w.log", &event_log(&records).concat()),
         "qedit" => bench.master().state().next_cluster = 22,
         // Jobs of other programs' commands: two more clusters, all removed and not yet gone.
         "q-no-schedd" => {
@@ -153,6 +159,13 @@ fn corpus_of_commands_main() {
     });
     let state = bench.master().state();
     assert!(state.requests.iter().any(|request| matches!(request, Request::Act(_))));
+}
+
+/// The event log that `condor_wait` watched: two jobs that ended, two that were submitted afterwards.
+fn event_log(records: &[Record]) -> [String; 2] {
+    let log = &records.iter().find(|record| record.name == "wait-log").unwrap().stdout;
+    let (ended, more) = log.split_at(log.find("000 (021.").unwrap());
+    [ended.to_owned(), more.to_owned()]
 }
 
 #[test]
@@ -169,6 +182,9 @@ fn corpus_of_commands_second() {
         if let Some(queue) = snapshots::extra_session(&records, &record.name) {
             set_queue(bench, queue);
         }
+        if record.name == "history-mixed" {
+            bench.master().state().past = snapshots::past_of_second_session(&records);
+        }
     });
 }
 
@@ -180,6 +196,9 @@ fn corpus_of_commands_beside_logs() {
         let mut bench = Bench::new();
         replay(session, &records, &mut bench, &|bench, record| {
             // Before each table the queue is what the table shows; the commands in between act on it.
+            if record.name == "history-all" {
+                bench.master().state().past = snapshots::past_of_logs(&record.stdout);
+            }
             if let Some(now_s) = shown_time_s(record).filter(|_| record.stdout.contains("RUN_TIME ST")) {
                 set_queue(bench, snapshots::from_rows(&template, &record.stdout, now_s));
             }
@@ -191,6 +210,15 @@ fn corpus_of_commands_beside_logs() {
 fn corpus_of_commands_without_a_master() {
     let records = records("cli_down.jsonl");
     let mut bench = Bench::without_master();
+    // The file of HTCondor's own kind, where the site's would be.
+    let whole = snapshots::ads(&crate::sessions::records("cli.jsonl"), "history-long").remove(0);
+    let table = &records.iter().find(|record| record.name == "down-history").unwrap().stdout;
+    let mut text = String::new();
+    for ad in snapshots::past(&whole, table).iter().rev() {
+        text += &(classad::ad_to_long(ad) + "*** Offset = 0\n");
+    }
+    std::fs::create_dir(bench.world.work_dir.join("state")).unwrap();
+    std::fs::write(bench.world.work_dir.join("state/history.db"), text).unwrap();
     replay("cli_down", &records, &mut bench, &|_, _| ());
 }
 

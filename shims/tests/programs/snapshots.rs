@@ -238,3 +238,95 @@ fn from_row(template: &ClassAd, row: &str, now_s: i64) -> ClassAd {
     }
     changed(template, &changes.iter().map(String::as_str).collect::<Vec<_>>())
 }
+
+/// The jobs of a recorded table of `condor_history`, the last one first; the day and the year are those of the sessions.
+pub(crate) fn past(template: &ClassAd, table: &str) -> Vec<ClassAd> {
+    table.lines().skip(1).map(|row| past_job(template, row)).collect()
+}
+
+fn past_job(template: &ClassAd, row: &str) -> ClassAd {
+    /// Midnight of 2026-11-21.
+    const DAY_S: i64 = 1_795_219_200;
+    let (number, owner, submitted, run_time, status) =
+        (&row[..13], &row[13..28], &row[28..39], &row[40..52], &row[53..54]);
+    let (completed, command) = (&row[56..67], &row[68..]);
+    let (cluster, proc) = number.trim().split_once('.').unwrap();
+    let clock = |text: &str| text.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().unwrap());
+    let minute = |text: &str| DAY_S + clock(text.split_whitespace().nth(1).unwrap()) * 60;
+    let removed = status == "X";
+    let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
+    let mut changes = vec![
+        format!("ClusterId = {cluster}"),
+        format!("ProcId = {proc}"),
+        format!("Owner = \"{}\"", owner.trim()),
+        format!("QDate = {}", minute(submitted)),
+        format!("RemoteWallClockTime = {}.0", clock(run_time.trim().split_once('+').unwrap().1)),
+        format!("JobStatus = {}", if removed { 3 } else { 4 }),
+        format!("Cmd = \"/bin/{program}\""),
+        "!Arguments".to_owned(),
+        "!JobDescription".to_owned(),
+        format!("Args = \"{arguments}\""),
+        format!("RemoveReason = \"via condor_rm (by user {})\"", owner.trim()),
+    ];
+    if !removed {
+        changes.extend([format!("CompletionDate = {}", minute(completed)), "!RemoveReason".to_owned()]);
+    }
+    changed(template, &changes.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// `cli.jsonl` at record `history`; one job's whole ad was recorded.
+pub(crate) fn past_of_main_session(records: &[Record]) -> Vec<ClassAd> {
+    let whole = ads(records, "history-long").remove(0);
+    let table = &records.iter().find(|record| record.name == "history").unwrap().stdout;
+    let mut past = past(&whole, table);
+    for ad in &mut past {
+        let is = |name: &str, value: i64| ad.get(name) == Some(&classad::Expr::from(value));
+        if is("ClusterId", 1) && is("ProcId", 1) {
+            *ad = whole.clone();
+        } else if is("ClusterId", 2) && is("ProcId", 1) {
+            *ad = changed(ad, &["RemoveReason = \"because (by user alice)\""]);
+        }
+    }
+    past
+}
+
+/// `cli_extra.jsonl` at record `history-mixed`.
+pub(crate) fn past_of_second_session(records: &[Record]) -> Vec<ClassAd> {
+    let table = &records.iter().find(|record| record.name == "history-mixed").unwrap().stdout;
+    let whole = changed(&ads(records, "q-mixed-long")[0], &["ExitCode = 1", "ExitBySignal = false"]);
+    past(&whole, table)
+}
+
+/// The jobs of a listing with `-af:jh JobStatus ExitCode … HoldReason RemoveReason LastHoldReason`: single words, then texts.
+pub(crate) fn past_of_logs(listing: &str) -> Vec<ClassAd> {
+    let mut lines = listing.lines();
+    let names: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    let job = |line: &str| {
+        let mut ad = ClassAd::new();
+        let mut rest = line;
+        for name in &names {
+            rest = rest.trim_start();
+            let end = match *name {
+                "LastHoldReason" => rest.trim_end().len(),
+                "RemoveReason" if rest.starts_with("via ") || rest.starts_with("cleaning ") => {
+                    rest.find(')').unwrap() + 1
+                }
+                "RemoveReason" if rest.starts_with("The ") => rest.find("TRUE").unwrap() + 4,
+                _ => rest.find(' ').unwrap(),
+            };
+            let (text, behind) = rest.split_at(end);
+            rest = behind;
+            if *name == "ID" {
+                let (cluster, proc) = text.split_once('.').unwrap();
+                ad.insert("ClusterId", parse_expr(cluster).unwrap());
+                ad.insert("ProcId", parse_expr(proc).unwrap());
+            } else if name.ends_with("Reason") && text != "undefined" {
+                ad.insert(name, text);
+            } else if text != "undefined" {
+                ad.insert(name, parse_expr(text).unwrap());
+            }
+        }
+        ad
+    };
+    lines.map(job).collect()
+}

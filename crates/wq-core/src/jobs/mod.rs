@@ -18,5 +18,5 @@ pub mod view;
 
 pub use idle::{IdleQueues, QueueId, QueueKey};
 pub use shared::Shared;
-pub use story::{Ending, Hold, Story};
+pub use story::{Departure, Ending, Hold, Story};
 pub use table::{ClusterInfo, Deferral, Facts, Job, JobTable, NewCluster, Owner, OwnerId, Slot, Status};

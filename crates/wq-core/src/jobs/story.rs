@@ -59,6 +59,20 @@ pub struct Story {
     pub ending: Option<Ending>,
     /// Its log has heard that it was removed; it stays in the queue because its owner wants to see it.
     pub told_removed: bool,
+    /// Whether it is on its way out.
+    pub departure: Departure,
+}
+
+/// How far a job is on its way out of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Departure {
+    /// It stays.
+    #[default]
+    None,
+    /// It has left; it is shown until the history has it.
+    Leaving,
+    /// The history has it, while its outputs are still looked at.
+    Archived,
 }
 
 impl Story {

@@ -8,7 +8,7 @@ use control_proto::Totals;
 use super::class::{ClassId, Classes};
 use super::idle::{IdleQueues, QueueId, QueueKey};
 use super::limits::{Limits, LimitsId};
-use super::story::Story;
+use super::story::{Departure, Story};
 use super::template::{SortedAd, TemplateId, Templates, Text, changed};
 use crate::ids::JobId;
 use crate::workers::Shape;
@@ -104,6 +104,7 @@ static NO_STORY: Story = Story {
     transferring_output: false,
     ending: None,
     told_removed: false,
+    departure: Departure::None,
 };
 
 impl Job {

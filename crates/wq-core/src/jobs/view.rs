@@ -30,6 +30,14 @@ pub const HIDDEN_PREFIX: &str = "_awq";
 const PRIVATE: [&str; 7] =
     ["args", "arguments", "env", "environment", "scitokensfile", "x509userproxy", "x509userproxysubject"];
 
+/// How deep expressions that refer to expressions are followed when attributes are chosen.
+const REFERENCES_DEPTH: usize = 8;
+
+/// Whether only the owner and super-users may read the attribute of this name, in lower case.
+pub fn is_private(folded: &str) -> bool {
+    PRIVATE.binary_search(&folded).is_ok()
+}
+
 /// A job's ad.
 #[derive(Debug, Clone, Copy)]
 pub struct JobView<'a> {
@@ -61,7 +69,7 @@ static FIRST_LETTERS: LazyLock<[(usize, usize); 26]> = LazyLock::new(|| {
 
 /// Whether an attribute may be shown, private ones only to those who may see them; `folded` in lower case.
 pub(super) fn is_shown(folded: &str, private: bool) -> bool {
-    !folded.starts_with(HIDDEN_PREFIX) && (private || PRIVATE.binary_search(&folded).is_err())
+    !folded.starts_with(HIDDEN_PREFIX) && (private || !is_private(folded))
 }
 
 /// The name of an entry of `DERIVED` as HTCondor spells it.
@@ -100,6 +108,10 @@ const DERIVED: &[(&str, &str, Make)] = &[
     ("exitsignal", "ExitSignal", |v| match v.exit()? {
         Exit::Signal(signal) => int(signal),
         Exit::Code(_) => None,
+    }),
+    ("exitstatus", "ExitStatus", |v| match v.exit()? {
+        Exit::Code(code) => int(code),
+        Exit::Signal(_) => None,
     }),
     ("globaljobid", "GlobalJobId", |v| {
         let wall_s = v.table.cluster(v.job.id.cluster)?.wall_s;
@@ -303,6 +315,17 @@ impl<'a> JobView<'a> {
         }
     }
 
+    /// The ad as the history keeps it: all attributes but those of the moment.
+    pub fn last_ad(&self) -> Vec<(String, String)> {
+        let mut ad = Vec::new();
+        self.for_each(true, |name, text| {
+            if name != "ServerTime" {
+                ad.push((name.to_owned(), text));
+            }
+        });
+        ad
+    }
+
     /// Name as the ad spells it and text, for one attribute that may be shown.
     pub fn entry(&self, folded: &str, private: bool) -> Option<(String, String)> {
         if !is_shown(folded, private) {
@@ -340,6 +363,30 @@ impl Scope for JobView<'_> {
         }
         classad::parse_expr(&self.submitted(at)).ok().map(Cow::Owned)
     }
+}
+
+/// The wanted attributes and those that their expressions refer to, in lower case if the wanted ones are.
+pub fn with_references(ad: &impl Scope, wanted: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = wanted.to_vec();
+    let (mut from, mut depth) = (0, 0);
+    while from < names.len() && depth < REFERENCES_DEPTH {
+        let upto = names.len();
+        for at in from..upto {
+            let Some(expr) = ad.lookup(&names[at]) else { continue };
+            if expr.literal().is_some() {
+                continue;
+            }
+            let references = expr.references();
+            for name in references.unscoped.iter().chain(&references.my) {
+                if !names.iter().any(|known| **known == **name) {
+                    names.push(name.to_string());
+                }
+            }
+        }
+        from = upto;
+        depth += 1;
+    }
+    names
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::events::{BY_REMOVAL, VACATED};
 use super::promises::Then;
 use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Caller;
-use crate::jobs::{Slot, Status};
+use crate::jobs::{Departure, Slot, Status};
 use crate::run::{State, Verdict};
 
 impl Master {
@@ -81,7 +81,7 @@ impl Master {
     }
 
     fn act_on(&mut self, now: Timestamp, caller: &Caller, act: &Act, slot: Slot) -> JobOutcome {
-        if self.ends(slot) {
+        if self.is_gone(slot) {
             // For everybody else it is gone already.
             return JobOutcome::NotFound;
         }
@@ -135,8 +135,8 @@ impl Master {
         }
         let last = RecordNo(self.next_record.0 - 1);
         self.leave_removed(now, last, id);
-        if self.table.find(id).is_some() {
-            self.leave_for_good(now, slot);
+        if self.table.find(id).is_some_and(|slot| self.table.get(slot).story().departure == Departure::None) {
+            self.leave(now, slot, None);
         }
         JobOutcome::Success
     }

@@ -2,8 +2,8 @@
 //!
 //! A cursor walks over the table in slices while everything else goes on. What happens to a job behind the cursor follows
 //! its [`CheckpointJob`] in the journal; what happened before is in it. So that replay needs nothing older than the begin,
-//! the end is written only when the events of all that the jobs reflect are in their logs and the outputs of all jobs that
-//! had ended by then are on disk.
+//! the end is written only when the events of all that the jobs reflect are in their logs, and the outputs of all jobs that
+//! had ended by then and those of them that had left, in the history, are on disk.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::timers::Timer;
 use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::Effect;
 use crate::jobs::template::SortedAd;
-use crate::jobs::{Ending, Hold, NewCluster, Slot, Status, Story};
+use crate::jobs::{Departure, Ending, Hold, NewCluster, Slot, Status, Story};
 use crate::run::{SPOOL_ATTRIBUTE, State, Verdict};
 
 /// Jobs in one slice: 0.6 ms when each is a cluster of its own with 75 attributes, the dearest case (measured).
@@ -120,7 +120,7 @@ impl Master {
                     None => Stage::Stopping(self.holds_under_way()),
                 };
                 let slots: Vec<Slot> = slots.into_iter().map(|(_, slot)| slot).collect();
-                self.write_slice(&mut checkpoint, &slots);
+                self.write_slice(now, &mut checkpoint, &slots);
                 again = Some(PAUSE_US);
             }
             Stage::Stopping(attempts) if attempts.iter().any(|id| self.attempts.contains_key(id)) => {
@@ -129,7 +129,7 @@ impl Master {
             Stage::Stopping(_) if !checkpoint.later.is_empty() => {
                 let later = std::mem::take(&mut checkpoint.later);
                 let slots: Vec<Slot> = later.into_iter().filter_map(|job| self.table.find(job)).collect();
-                self.write_slice(&mut checkpoint, &slots);
+                self.write_slice(now, &mut checkpoint, &slots);
                 again = Some(LOOK_US);
             }
             Stage::Stopping(_) => {
@@ -140,7 +140,7 @@ impl Master {
             }
             Stage::Settling(upto, logged) => {
                 let (upto, logged) = (*upto, *logged);
-                if self.outputs_are_on_disk(now, upto) && logged {
+                if self.outputs_are_on_disk(now, upto) && self.history_is_on_disk(upto) && logged {
                     return self.end_checkpoint(&checkpoint, upto);
                 }
                 again = Some(LOOK_US);
@@ -170,7 +170,6 @@ impl Master {
 
     fn end_checkpoint(&mut self, checkpoint: &Checkpoint, upto: RecordNo) {
         self.record(EventsUpto { seq: upto.0 }.into());
-        // No history is kept yet: nothing older will ever be wanted for it.
         self.record(HistoryUpto { seq: upto.0 }.into());
         if self.marks.kept {
             self.record(OutputsUpto { seq: upto.0 }.into());
@@ -183,7 +182,7 @@ impl Master {
         self.attempts.iter().filter(|(_, attempt)| holds(attempt)).map(|(id, _)| *id).collect()
     }
 
-    fn write_slice(&mut self, checkpoint: &mut Checkpoint, slots: &[Slot]) {
+    fn write_slice(&mut self, now: Timestamp, checkpoint: &mut Checkpoint, slots: &[Slot]) {
         let (later, slots): (Vec<_>, Vec<_>) = slots.iter().partition(|slot| self.ends(**slot));
         checkpoint.later.extend(later.into_iter().map(|slot| self.table.get(slot).id));
         let mut slots = slots.as_slice();
@@ -235,7 +234,10 @@ impl Master {
                 self.record(record.into());
             }
             checkpoint.jobs += some.len() as u64;
-            some.iter().for_each(|slot| self.repeat_start(*slot));
+            for slot in some {
+                self.repeat_start(*slot);
+                self.repeat_departure(now, *slot);
+            }
         }
     }
 
@@ -354,6 +356,7 @@ fn story_of(story: &Story) -> JobStory {
         allocation,
         transferring_output: _,
         ending,
+        departure: _,
     } = story;
     let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
     let reason = |hold: &Hold| HoldReason { code: hold.code, subcode: hold.subcode, reason: hold.reason.to_string() };
@@ -422,5 +425,7 @@ fn story_from(story: JobStory) -> Story {
             sent: ending.bytes_sent,
             received: ending.bytes_received,
         }),
+        // A record that follows says so.
+        departure: Departure::None,
     }
 }

@@ -52,6 +52,8 @@ pub struct Config {
     pub losses_max: u32,
     /// The shell syncs each output before it reports it delivered (decision D36).
     pub outputs_fsync: bool,
+    /// There is a history: jobs that leave are handed to it ([`Effect::Archive`](crate::Effect::Archive)).
+    pub history: bool,
     /// Identity of this boot of the machine.
     pub boot_id: [u8; 16],
     /// Ask for the outputs of a link's only task together with its result, and send the next task with them (D38).
@@ -96,6 +98,7 @@ impl Default for Config {
             owner_held_max: 10_000,
             losses_max: 5,
             outputs_fsync: false,
+            history: false,
             boot_id: [0; 16],
             one_write: true,
             match_requirements: true,

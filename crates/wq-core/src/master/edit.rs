@@ -62,7 +62,7 @@ impl Master {
             Targets::Jobs(numbers) => {
                 for number in numbers {
                     let slot = self.table.find(JobId::new(number.0, number.1));
-                    let outcome = match slot.filter(|slot| !self.ends(*slot)) {
+                    let outcome = match slot.filter(|slot| !self.is_gone(*slot)) {
                         Some(slot) if self.may_change(caller, slot) => {
                             meant.push(slot);
                             JobOutcome::Success
@@ -82,7 +82,7 @@ impl Master {
             Targets::All => meant = self.table.from(JobId::new(0, 0)).map(|(_, slot)| slot).collect(),
         }
         if !matches!(edit.targets, Targets::Jobs(_)) {
-            meant.retain(|slot| self.may_change(caller, *slot) && !self.ends(*slot));
+            meant.retain(|slot| self.may_change(caller, *slot) && !self.is_gone(*slot));
             meant.iter().for_each(|_| acted.counts.add(JobOutcome::Success));
         }
         let edits = |slot: Slot| Ok((slot, self.edits_of(now, slot, &expressions, edit.evaluate)?));

@@ -7,7 +7,7 @@ use super::events::VACATED;
 use super::promises::Then;
 use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::{Effect, Notice, Trouble};
-use crate::jobs::{Ending, Hold, Slot, Status, view};
+use crate::jobs::{Departure, Ending, Hold, Slot, Status, view};
 use crate::run::{BlobUse, State, Verdict};
 
 impl Master {
@@ -22,6 +22,7 @@ impl Master {
         // Only code 1 was somebody's wish.
         story.system_holds += u32::from(held.code != 1);
         story.hold = Some(Hold { code: held.code, subcode: held.subcode, reason: held.reason.as_str().into() });
+        story.departure = Departure::None;
         if let Some(exit) = held.exit {
             story.completions += 1;
             story.ending = Some(Ending { exit, at_s: held.at_s, sent: 0, received: 0 });
@@ -282,7 +283,8 @@ impl Master {
     /// A removed job that runs nowhere (any more) leaves, unless its owner wants to see it.
     pub(super) fn leave_removed(&mut self, now: Timestamp, no: RecordNo, job: JobId) {
         let Some(slot) = self.table.find(job) else { return };
-        if self.table.get(slot).status() != Status::Removed || self.table.get(slot).story().attempt.is_some() {
+        let (status, story) = (self.table.get(slot).status(), self.table.get(slot).story());
+        if status != Status::Removed || story.attempt.is_some() || story.departure == Departure::Leaving {
             return;
         }
         if !std::mem::replace(&mut self.table.get_mut(slot).story_mut().told_removed, true) {
@@ -294,21 +296,13 @@ impl Master {
     /// A job that is over leaves if its owner has seen enough of it.
     pub(super) fn leave_unless_wanted(&mut self, now: Timestamp, slot: Slot) {
         if !self.stays(now, slot) {
-            self.leave_for_good(now, slot);
+            self.leave(now, slot, None);
         }
     }
 
     /// Whether the owner wants to see the job although it is over (`leave_in_queue`).
     pub(super) fn stays(&self, now: Timestamp, slot: Slot) -> bool {
         self.view(slot, now).value("leavejobinqueue").truth() == Some(true)
-    }
-
-    /// A job that is over leaves the queue.
-    pub(super) fn leave_for_good(&mut self, now: Timestamp, slot: Slot) {
-        let job = self.table.get(slot);
-        let how = if job.status() == Status::Completed { journal::How::Completed } else { journal::How::Removed };
-        self.record(Record::LeftQueue(journal::LeftQueue { job: job.id, at_s: now.seconds(), how }));
-        self.forget(slot);
     }
 
     /// The run of a job that was stopped on purpose is over: confirmed, given up on, or lost with its peer.

@@ -15,7 +15,7 @@ use super::dispatch::{machine_ad, outputs};
 use super::timers::Timer;
 use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::{Effect, ExpectedOutputs, Trouble};
-use crate::jobs::{Slot, Status};
+use crate::jobs::{Departure, Slot, Status};
 use crate::run::{JobFiles, OutputKind, SandboxNames};
 
 /// From the first end behind a mark to the next mark, in seconds.
@@ -157,7 +157,9 @@ impl Master {
             } else {
                 let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
                 self.marks.folders.extend(files.iter().filter_map(|(path, _)| folder(path)));
-                self.leave_completed(now, doubt.no, slot);
+                if self.table.get(slot).story().departure != Departure::Leaving {
+                    self.leave_completed(now, doubt.no, slot);
+                }
             }
         }
         self.marks.folders.sort_unstable();
@@ -174,9 +176,15 @@ impl Master {
         for (no, job) in std::mem::take(&mut self.marks.checking) {
             // Removed meanwhile?
             let Some(slot) = self.completed_job(job) else { continue };
+            if self.table.get(slot).story().departure == Departure::Leaving {
+                continue;
+            }
             match lost.get(&job) {
                 // How its program ended is known from its end.
-                Some(trouble) => self.hold(now, slot, trouble, None),
+                Some(trouble) => {
+                    self.recall(slot);
+                    self.hold(now, slot, trouble, None);
+                }
                 None => self.leave_completed(now, no, slot),
             }
         }

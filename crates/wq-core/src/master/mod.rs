@@ -3,6 +3,7 @@
 //! * `links` what peers say · `dispatch` matching and sending · `results` fetching and delivering
 //! * `life` what becomes of a job · `events` the users' logs · `promises` what waits for the disk
 //! * `marks` which outputs are on disk · `checkpoint` the queue written anew, and read back
+//! * `history` how jobs leave
 //! * `exits` what follows from the end of a program
 //! * `submit`, `act`, `edit`, `transfer_data`, `query`, `machines`, `why`, `schedd` what clients ask · `summary` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
@@ -19,6 +20,7 @@ mod doors;
 mod edit;
 mod events;
 mod exits;
+mod history;
 mod life;
 mod links;
 mod machines;
@@ -104,6 +106,7 @@ pub struct Master {
     completed: u64,
     marks: marks::Marks,
     checkpoint: Option<checkpoint::Checkpoint>,
+    leavers: history::Leavers,
     recovery: Option<recover::Recovery>,
     /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
     events: events::Progress,
@@ -157,6 +160,7 @@ impl Master {
             completed: 0,
             marks: marks::Marks::default(),
             checkpoint: None,
+            leavers: history::Leavers::default(),
             recovery: Some(recover::Recovery::default()),
             events: events::Progress::default(),
             taken: BTreeSet::new(),
@@ -197,6 +201,8 @@ impl Master {
             Input::OutputsChecked { lost } => self.outputs_checked(now, lost),
             Input::DataTransferred { client, jobs, outcomes } => self.data_transferred(now, client, jobs, outcomes),
             Input::Logged { token, warnings } => self.was_logged(token, warnings),
+            Input::Archived { upto } => self.archived(now, upto),
+            Input::ArchiveSynced { upto } => self.archive_synced(upto),
             Input::Stop => self.stop(now),
             Input::Drain { on } => self.draining = on,
             Input::Unlinked { files } => self.forget_taken(&files),
@@ -261,6 +267,7 @@ impl Master {
             Ask::Other(Request::Schedd(query)) => self.schedd(now, client, &query),
             Ask::Other(Request::Ping) => self.answer(client, Reply::Pong),
             Ask::Other(Request::ReserveCluster) => self.reserve_cluster(client),
+            Ask::Other(Request::History(_)) => self.refuse(client, Refusal::Malformed, "the queue is not the history"),
             Ask::Other(Request::Submit(_)) => {
                 self.refuse(client, Refusal::Malformed, "a submission without its attachments");
             }

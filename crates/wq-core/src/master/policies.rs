@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Master;
 use super::timers::Timer;
 use crate::ids::{JobId, Timestamp};
-use crate::jobs::{Slot, Status};
+use crate::jobs::{Departure, Slot, Status};
 
 /// Every job is looked at this often …
 const ROUND_S: u64 = 60;
@@ -199,6 +199,7 @@ impl Master {
         let status = self.table.get(slot).status();
         let is_true = |master: &Master, name: &str| master.view(slot, now).value(name).truth() == Some(true);
         match status {
+            _ if self.table.get(slot).story().departure == Departure::Leaving => {}
             Status::Removed if self.table.get(slot).story().attempt.is_some() => {}
             Status::Removed | Status::Completed => {
                 // A removal that its log has not heard of is on its way to the disk.

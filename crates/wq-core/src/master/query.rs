@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use classad::{Expr, Scope};
+use classad::Expr;
 use control_proto::{ListingEnd, Query, Refusal, Reply, Selection, Totals, listing};
 
 use super::Master;
@@ -10,7 +10,7 @@ use super::act::clusters_named;
 use crate::ids::{ClientId, JobId, Timestamp};
 use crate::io::{Caller, Effect};
 use crate::jobs::plan::Plan;
-use crate::jobs::view::JobView;
+use crate::jobs::view::with_references;
 use crate::jobs::{Slot, Status};
 
 /// Jobs looked at in one turn.
@@ -18,9 +18,6 @@ const SLICE: usize = 1000;
 
 /// A frame is sent when it has this many bytes.
 const FRAME_BYTES: usize = 256 << 10;
-
-/// How deep expressions that refer to expressions are followed when attributes are chosen.
-const CLOSURE_DEPTH: usize = 8;
 
 /// A listing under way.
 #[derive(Debug)]
@@ -168,7 +165,7 @@ impl Master {
         let private = own || cursor.caller.superuser;
         if !cursor.attributes.is_empty() && view.job.story().edits.is_empty() {
             if cursor.plan.as_ref().is_none_or(|plan| !plan.is_for(&view, private)) {
-                cursor.plan = Some(Plan::new(&view, private, closure(&view, &cursor.attributes)));
+                cursor.plan = Some(Plan::new(&view, private, with_references(&view, &cursor.attributes)));
             }
             if cursor.plan.as_mut().is_some_and(|plan| plan.write(&view, writer)) {
                 cursor.end.ads += 1;
@@ -179,7 +176,7 @@ impl Master {
         if cursor.attributes.is_empty() {
             view.for_each(private, |name, text| ad.push((name.to_owned(), text)));
         } else {
-            for name in closure(&view, &cursor.attributes) {
+            for name in with_references(&view, &cursor.attributes) {
                 ad.extend(view.entry(&name, private));
             }
         }
@@ -223,28 +220,4 @@ fn add(totals: &mut Totals, status: Status) {
         Status::Held => &mut totals.held,
     };
     *field += 1;
-}
-
-/// The wanted attributes and those that their expressions refer to.
-fn closure(view: &JobView<'_>, wanted: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = wanted.to_vec();
-    let (mut from, mut depth) = (0, 0);
-    while from < names.len() && depth < CLOSURE_DEPTH {
-        let upto = names.len();
-        for at in from..upto {
-            let Some(expr) = view.lookup(&names[at]) else { continue };
-            if expr.literal().is_some() {
-                continue;
-            }
-            let references = expr.references();
-            for name in references.unscoped.iter().chain(&references.my) {
-                if !names.iter().any(|known| **known == **name) {
-                    names.push(name.to_string());
-                }
-            }
-        }
-        from = upto;
-        depth += 1;
-    }
-    names
 }

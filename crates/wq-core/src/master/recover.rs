@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use journal::{How, Lost, LostReason, OutputsUpto, Record};
+use journal::{How, LeftQueue, Lost, LostReason, OutputsUpto, Record};
 
 use super::checkpoint::Restoring;
+use super::history::Departures;
 use super::marks::Doubt;
 use super::promises::Then;
 use super::transfer_data::FETCHED;
@@ -21,6 +22,7 @@ pub(super) struct Recovery {
     pub(super) events: Vec<(RecordNo, LogEntry)>,
     /// Ends behind the last mark, oldest first; their jobs are still in the table.
     doubts: Vec<Doubt>,
+    pub(super) departures: Departures,
     /// Boot of the run that is being read.
     boot_id: Option<[u8; 16]>,
     /// Jobs of a checkpoint that are not in the table yet.
@@ -57,9 +59,7 @@ impl Master {
             }
             Record::Held(held) => {
                 if let Some(slot) = self.table.find(held.job) {
-                    if self.table.get(slot).status() == Status::Completed {
-                        self.doubts().retain(|doubt| doubt.job != held.job);
-                    }
+                    self.has_not_ended(slot);
                     self.stop_recovered(slot, held.at_s);
                     self.apply_held(slot, held);
                     self.log_held(at(held.at_s), no, slot);
@@ -73,6 +73,7 @@ impl Master {
             }
             Record::Removed(removed) => {
                 if let Some(slot) = self.table.find(removed.job) {
+                    self.has_not_ended(slot);
                     self.stop_recovered(slot, removed.at_s);
                     self.apply_removed(slot, removed);
                 }
@@ -101,11 +102,13 @@ impl Master {
                     self.log_terminated(at(ended.at_s), no, slot, (ended.run_time_us / 1_000_000) as i64);
                     if self.marks.kept {
                         self.doubts().push(Doubt::new(no, ended));
+                        self.doubt(ended.job);
                     } else {
                         self.leave_recovered(slot);
                     }
                 }
             }
+            Record::LeftQueue(left) if self.config.history => self.recover_left(no, left),
             Record::LeftQueue(left) if left.how == How::Completed => self.left_completed(left.job),
             Record::LeftQueue(left) => {
                 if let Some(slot) = self.table.find(left.job) {
@@ -113,6 +116,7 @@ impl Master {
                     self.forget(slot);
                 }
             }
+            Record::HistoryUpto(upto) => self.recover_archived(upto.seq),
             Record::EventsUpto(upto) => {
                 if let Some(recovery) = &mut self.recovery {
                     recovery.events.retain(|(no, _)| no.0 > upto.seq);
@@ -130,11 +134,11 @@ impl Master {
                 }
             }
             Record::ClockMark(mark) => self.booted(mark.boot_id),
+            // Contents are the shell's.
             Record::CheckpointBegin(begin) => self.next_cluster = self.next_cluster.max(begin.next_cluster),
             Record::CheckpointCluster(cluster) => self.restore_cluster(cluster),
             Record::CheckpointJob(job) => self.restore_job(job),
-            // Contents are the shell's; this release keeps no history.
-            Record::HistoryUpto(_) | Record::CheckpointBlob(_) | Record::CheckpointEnd(_) => {}
+            Record::CheckpointBlob(_) | Record::CheckpointEnd(_) => {}
         }
     }
 
@@ -152,7 +156,8 @@ impl Master {
 
     /// A job that had completed is gone unless its owner wants to see it.
     fn leave_recovered(&mut self, slot: Slot) {
-        if !self.stays(self.end_of(slot), slot) {
+        let archived = self.undoubt(slot);
+        if archived || (!self.config.history && !self.stays(self.end_of(slot), slot)) {
             self.forget(slot);
         }
     }
@@ -165,9 +170,37 @@ impl Master {
     /// that had stayed goes now.
     fn left_completed(&mut self, job: JobId) {
         let Some(slot) = self.completed_job(job) else { return };
-        if self.view(slot, Timestamp(0)).is_spooled() || self.stays(self.end_of(slot), slot) {
+        if self.had_stayed(slot) {
             self.doubts().retain(|doubt| doubt.job != job);
             self.forget(slot);
+        }
+    }
+
+    fn had_stayed(&self, slot: Slot) -> bool {
+        self.view(slot, Timestamp(0)).is_spooled() || self.stays(self.end_of(slot), slot)
+    }
+
+    /// A job left on its way to the history: it is here until that is known to have it.
+    fn recover_left(&mut self, no: RecordNo, left: &LeftQueue) {
+        let Some(slot) = self.table.find(left.job) else { return };
+        let told = &mut self.table.get_mut(slot).story_mut().told_removed;
+        // Of a completed job its end has told.
+        if left.how == How::Removed && !std::mem::replace(told, true) {
+            self.log_aborted(at(left.at_s), no, slot);
+        }
+        if left.how == How::Completed && self.had_stayed(slot) {
+            self.doubts().retain(|doubt| doubt.job != left.job);
+            self.undoubt(slot);
+        }
+        self.recover_departure(no, slot);
+    }
+
+    /// What the journal said of the job's end holds no longer.
+    fn has_not_ended(&mut self, slot: Slot) {
+        if self.table.get(slot).status() == Status::Completed {
+            let job = self.table.get(slot).id;
+            self.doubts().retain(|doubt| doubt.job != job);
+            self.recover_stayed(slot);
         }
     }
 
@@ -207,6 +240,9 @@ impl Master {
             self.booted(self.config.boot_id);
         }
         let Some(recovery) = self.recovery.take() else { return };
+        if self.config.history {
+            self.leave_again(now, &recovery.departures, &recovery.doubts);
+        }
         for (no, entry) in recovery.events {
             self.effect(Effect::UserLog(Box::new(entry)));
             self.events_written(now, no);

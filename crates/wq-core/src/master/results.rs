@@ -9,7 +9,7 @@ use super::promises::Then;
 use super::timers::Timer;
 use crate::ids::{AttemptId, LinkId, RecordNo, Timestamp};
 use crate::io::{BodyOutcome, Effect, OutputPart, Sink, Trouble};
-use crate::jobs::Status;
+use crate::jobs::{Departure, Status};
 use crate::run::words::is_plain_relative;
 use crate::run::{COPY_FAILED, CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
 use crate::workers::{Expect, Phase};
@@ -408,14 +408,11 @@ impl Master {
 
     /// A completed job leaves unless its owner wants to see it (`leave_in_queue`). `no` is the record of its end.
     pub(super) fn leave_completed(&mut self, now: Timestamp, no: RecordNo, slot: crate::jobs::Slot) {
-        let mut blobs = Vec::new();
-        if !self.stays(now, slot) {
-            let left =
-                journal::LeftQueue { job: self.table.get(slot).id, at_s: now.seconds(), how: journal::How::Completed };
-            self.record(Record::LeftQueue(left));
-            blobs = self.take_out(slot);
+        match self.table.get(slot).story().departure {
+            Departure::Archived => self.gone(now, slot, Some(no)),
+            Departure::None if self.stays(now, slot) => self.outputs_delivered(now, no, Vec::new()),
+            Departure::None | Departure::Leaving => self.leave(now, slot, Some(no)),
         }
-        self.outputs_delivered(now, no, blobs);
     }
 
     /// `kill` acknowledges a result; what the attempt left in the cache goes with it.

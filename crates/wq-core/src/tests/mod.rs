@@ -9,6 +9,7 @@ mod doors;
 mod editing;
 mod exits;
 mod health;
+mod history;
 mod kept;
 mod limits;
 mod marks;
