@@ -269,6 +269,13 @@ impl Master {
                 Status::Idle => self.make_ready(now, slot),
                 Status::Removed => {
                     let no = RecordNo(self.next_record.0 - 1);
+                    // One that stays may have had its event before the restart.
+                    if !std::mem::replace(&mut self.table.get_mut(slot).story_mut().told_removed, true) {
+                        self.log_aborted(now, no, slot);
+                        if let Some(Effect::UserLog(entry)) = self.effects.back_mut() {
+                            entry.once = true;
+                        }
+                    }
                     self.leave_removed(now, no, job);
                 }
                 // Its outputs may have been fetched just before the end.
