@@ -303,7 +303,7 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// A job is gone from the queue: its events are written and its history row is committed.
+/// A job leaves the queue. Its event is written; its history row may be missing until a [`HistoryUpto`] covers this record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftQueue {
     /// The job.

@@ -16,3 +16,4 @@ mod sessions;
 mod shell;
 mod snapshots;
 mod submissions;
+mod watching;
