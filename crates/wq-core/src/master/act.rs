@@ -6,6 +6,7 @@ use journal::{Held, Record, Released, Removed};
 
 use super::Master;
 use super::events::{BY_REMOVAL, VACATED};
+use super::factories::Meant;
 use super::promises::Then;
 use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Caller;
@@ -47,6 +48,19 @@ impl Master {
                 }
             }
         }
+        if matches!(act.action, Action::Remove | Action::RemoveForce) {
+            let reason = words(&act, caller, "condor_rm");
+            match &act.targets {
+                Targets::Jobs(_) => {}
+                Targets::All => self.drop_factories(now, caller, &Meant::All, &reason),
+                Targets::Constraint(text) => {
+                    let constraint = classad::parse_expr(text).expect("it was parsed before");
+                    let clusters = clusters_named(text);
+                    let meant = clusters.as_deref().map_or(Meant::Constraint(&constraint), Meant::Clusters);
+                    self.drop_factories(now, caller, &meant, &reason);
+                }
+            }
+        }
         // The answer waits for the last promise that this request made, or for nothing.
         match self.promises.last() {
             Some(last) if last > before => self.when_stored(last, Then::AnswerLogged(client, Reply::Acted(acted))),
@@ -85,10 +99,7 @@ impl Master {
             // For everybody else it is gone already.
             return JobOutcome::NotFound;
         }
-        let words = |tool: &str| match &act.reason {
-            Some(reason) => format!("{reason} (by user {})", caller.name),
-            None => format!("via {tool} (by user {})", caller.name),
-        };
+        let words = |tool: &str| words(act, caller, tool);
         match act.action {
             Action::Remove => self.remove(now, slot, &words("condor_rm")),
             Action::RemoveForce => self.remove_force(now, slot),
@@ -194,6 +205,14 @@ impl Master {
         self.apply_released(slot, &released.reason, released.at_s);
         self.when_stored(no, Then::Released(id));
         JobOutcome::Success
+    }
+}
+
+/// Why something was done.
+fn words(act: &Act, caller: &Caller, tool: &str) -> String {
+    match &act.reason {
+        Some(reason) => format!("{reason} (by user {})", caller.name),
+        None => format!("via {tool} (by user {})", caller.name),
     }
 }
 

@@ -69,7 +69,8 @@ impl Master {
     // ---- writing ---------------------------------------------------------------------------------------------
 
     pub(super) fn begin_checkpoint(&mut self, now: Timestamp) {
-        if self.checkpoint.is_some() || self.stopping || self.store_failed.is_some() {
+        // Jobs that have not entered the queue have no record in a checkpoint.
+        if self.checkpoint.is_some() || self.stopping || self.store_failed.is_some() || !self.factories.is_empty() {
             return;
         }
         let next_cluster = self.next_cluster;

@@ -17,6 +17,17 @@ pub(super) const VACATED: i32 = 1022;
 /// See [`VACATED`].
 pub(super) const BY_REMOVAL: i32 = 1023;
 
+/// Where events go.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    /// Absolute path.
+    pub(super) path: String,
+    /// Its form.
+    pub(super) xml: bool,
+    /// The event may be there already.
+    pub(super) once: bool,
+}
+
 /// How far the event logs are.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -37,13 +48,28 @@ impl Master {
         make: impl FnOnce(EventJob, EventTime) -> Event,
     ) {
         let view = self.view(slot, now);
-        let Some(path) = view.string("userlog").filter(|path| !path.is_empty() && path != "/dev/null") else { return };
+        let Some(path) = view.string("userlog") else { return };
         let xml = view.value("userlogusexml").truth() == Some(true);
         let id = view.job.id;
+        let once = self.recovery.is_some();
+        self.log_to(now, no, Log { path, xml, once }, EventJob::new(id.cluster as i32, id.proc_ as i32), make);
+    }
+
+    /// The same for a log that is known.
+    pub(super) fn log_to(
+        &mut self,
+        now: Timestamp,
+        no: RecordNo,
+        Log { path, xml, once }: Log,
+        job: EventJob,
+        make: impl FnOnce(EventJob, EventTime) -> Event,
+    ) {
+        if path.is_empty() || path == "/dev/null" {
+            return;
+        }
         let millis = (now.0 / 1000 % 1000) as u16;
         let time = EventTime { wall_s: now.seconds() + self.wall_offset_s, millis };
-        let job = EventJob::new(id.cluster as i32, id.proc_ as i32);
-        let entry = LogEntry { path, xml, once: self.recovery.is_some(), event: make(job, time), more: 0 };
+        let entry = LogEntry { path, xml, once, event: make(job, time), more: 0 };
         match &mut self.recovery {
             Some(recovery) => recovery.events.push((no, entry)),
             None => {
@@ -77,7 +103,7 @@ impl Master {
     }
 
     /// The schedd's address as it stands in events.
-    fn schedd_address(&self) -> String {
+    pub(super) fn schedd_address(&self) -> String {
         let address = &self.config.address;
         format!("<{address}?addrs={}&alias={}>", address.replace(':', "-"), self.config.host)
     }

@@ -129,6 +129,7 @@ impl Master {
                 blobs.extend(self.spools.remove(&cluster).iter().flat_map(|spool| spool.blobs()));
             }
         }
+        self.factory_due(cluster);
         blobs
     }
 

@@ -20,6 +20,7 @@ mod doors;
 mod edit;
 mod events;
 mod exits;
+mod factories;
 mod history;
 mod life;
 mod links;
@@ -102,6 +103,7 @@ pub struct Master {
     health: Health,
     policies: policies::Policies,
     starving: starving::Starving,
+    factories: factories::Factories,
     /// Jobs that ended since the start.
     completed: u64,
     marks: marks::Marks,
@@ -157,6 +159,7 @@ impl Master {
             health: Health::default(),
             policies: policies::Policies::default(),
             starving: starving::Starving::default(),
+            factories: factories::Factories::default(),
             completed: 0,
             marks: marks::Marks::default(),
             checkpoint: None,
@@ -209,6 +212,7 @@ impl Master {
             Input::WallOffset { offset_s } => self.wall_offset_s = offset_s,
         }
         self.ask_changed(now);
+        self.materialize(now);
         self.dispatch(now);
         self.end_if_drained(now);
     }
@@ -250,6 +254,7 @@ impl Master {
             }
         }
         self.ask_changed(now);
+        self.materialize(now);
         self.dispatch(now);
         self.end_if_drained(now);
     }

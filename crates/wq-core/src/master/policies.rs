@@ -125,6 +125,7 @@ impl Master {
     /// A job's state is another one: its policy is asked at the end of this turn.
     pub(super) fn state_changed(&mut self, slot: Slot) {
         let job = self.table.get(slot).id;
+        self.factory_due(job.cluster);
         if self.recovery.is_none() && self.policies.clusters.from(job.cluster) == Some(job.cluster) {
             self.policies.changed.insert(job);
         }

@@ -13,6 +13,8 @@ use crate::io::Effect;
 pub(super) enum Then {
     /// The jobs of a submission enter the queue.
     Enter(Box<journal::Submitted>),
+    /// Further jobs of a cluster, up to this one, enter the queue.
+    Materialized(JobId),
     /// A job that ran nowhere leaves.
     Leave(JobId),
     /// A job is held: its log hears of it.
@@ -49,7 +51,7 @@ impl Promises {
 
     /// Jobs are on their way into the queue.
     pub(super) fn bring_jobs(&self) -> bool {
-        self.waiting.iter().any(|(_, then)| matches!(then, Then::Enter(_)))
+        self.waiting.iter().any(|(_, then)| matches!(then, Then::Enter(_) | Then::Materialized(_)))
     }
 
     /// The last promise made.
@@ -86,6 +88,7 @@ impl Master {
     fn fulfil(&mut self, now: Timestamp, no: RecordNo, then: Then) {
         match then {
             Then::Enter(submitted) => self.enter(now, no, &submitted),
+            Then::Materialized(last) => self.materialized(now, no, last),
             Then::Leave(job) => self.leave_removed(now, no, job),
             Then::Held(job) => {
                 if let Some(slot) = self.table.find(job) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use journal::{How, LeftQueue, Lost, LostReason, OutputsUpto, Record};
+use journal::{Ended, How, LeftQueue, Lost, LostReason, OutputsUpto, Record};
 
 use super::checkpoint::Restoring;
 use super::history::Departures;
@@ -40,16 +40,12 @@ impl Master {
             Record::Submitted(submitted) => {
                 self.install(submitted);
                 self.taken.extend(submitted.clusters.iter().filter_map(|cluster| doors::file_of(&cluster.ad)));
-                for cluster in &submitted.clusters {
-                    for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
-                        if let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) {
-                            self.log_submitted(at(submitted.at_s), no, slot);
-                        }
-                    }
-                }
+                self.log_entered(at(submitted.at_s), no, submitted);
             }
             Record::Edited(edited) => {
-                if let Some(slot) = self.table.find(edited.job) {
+                if !self.recover_factory(no, edited)
+                    && let Some(slot) = self.table.find(edited.job)
+                {
                     self.apply_edited(slot, edited);
                     if edited.attributes.iter().any(|(name, _)| name == FETCHED) {
                         // Its outputs were on disk in their places before this was written.
@@ -139,6 +135,9 @@ impl Master {
             Record::CheckpointCluster(cluster) => self.restore_cluster(cluster),
             Record::CheckpointJob(job) => self.restore_job(job),
             Record::CheckpointBlob(_) | Record::CheckpointEnd(_) => {}
+        }
+        if let Record::LeftQueue(LeftQueue { at_s, .. }) | Record::Ended(Ended { at_s, .. }) = record {
+            self.close_recovered(at(*at_s));
         }
     }
 
@@ -285,6 +284,8 @@ impl Master {
         }
         self.take_doubts(now, recovery.doubts);
         self.start_policies();
+        self.start_factories();
+        self.materialize(now);
         self.dispatch(now);
     }
 

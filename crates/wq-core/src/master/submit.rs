@@ -229,15 +229,21 @@ impl Master {
         }
         for cluster in &submitted.clusters {
             for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
-                let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };
+                let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { break };
                 if self.table.get(slot).status() == Status::Idle {
                     self.make_ready(now, slot);
                 }
             }
         }
+        self.log_entered(now, no, submitted);
+    }
+
+    /// The logs hear of a submission.
+    pub(super) fn log_entered(&mut self, now: Timestamp, no: RecordNo, submitted: &Submitted) {
         for cluster in &submitted.clusters {
+            self.log_cluster_submitted(now, no, cluster.cluster);
             for proc in cluster.first_proc..cluster.first_proc + cluster.procs {
-                let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { continue };
+                let Some(slot) = self.table.find(JobId::new(cluster.cluster, proc)) else { break };
                 self.log_submitted(now, no, slot);
             }
         }
@@ -262,7 +268,7 @@ impl Master {
             let procs = cluster.first_proc..cluster.first_proc + cluster.procs;
             let new = NewCluster {
                 cluster: cluster.cluster,
-                submitted: None,
+                submitted: Some(cluster.procs),
                 ad,
                 varying: &varying,
                 rows: &cluster.rows,
@@ -270,6 +276,8 @@ impl Master {
                 at_s: submitted.at_s,
                 wall_s: submitted.wall_s,
             };
+            let entering = self.hold_back(&new, cluster.procs);
+            let procs = procs.start..procs.start + entering;
             self.add_jobs(new, procs.clone());
             if self.table.totals(Some(owner)).held > held_before {
                 procs.for_each(|proc| self.note_hold_at_submission(JobId::new(cluster.cluster, proc)));
@@ -310,7 +318,7 @@ impl Master {
     }
 
     /// `hold = true`: code 15 and reason stand in the submitted ad; the queue must own them.
-    fn note_hold_at_submission(&mut self, job: JobId) {
+    pub(super) fn note_hold_at_submission(&mut self, job: JobId) {
         let Some(slot) = self.table.find(job) else { return };
         if self.table.get(slot).status() == Status::Held {
             let view = self.view(slot, Timestamp(0));
@@ -357,9 +365,9 @@ fn journal_blob(blob: &BlobIn) -> Blob {
 }
 
 /// A submitted ad before it is a job.
-struct AdScope<'a> {
-    ad: &'a SortedAd,
-    id: JobId,
+pub(super) struct AdScope<'a> {
+    pub(super) ad: &'a SortedAd,
+    pub(super) id: JobId,
 }
 
 impl Scope for AdScope<'_> {

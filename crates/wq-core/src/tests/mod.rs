@@ -8,6 +8,7 @@ mod deferral;
 mod doors;
 mod editing;
 mod exits;
+mod factories;
 mod health;
 mod history;
 mod kept;

@@ -1,0 +1,349 @@
+//! `max_idle` and `max_materialize`: jobs of a cluster that enter the queue one after another (decision D16).
+//!
+//! All jobs came with the submission. The first of them enter with it; each further run of them is a record of its own, an
+//! edit of the last one with a hidden attribute, since its jobs are promised to the event log. Nothing is compacted in the
+//! journal while a cluster has jobs that have not entered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use classad::{Expr, Scope, Value};
+use journal::{Edited, Record};
+use userlog::{ClusterRemove, Completion, Event, EventJob, Kind};
+
+use super::Master;
+use super::events::Log;
+use super::promises::Then;
+use super::submit::AdScope;
+use super::timers::Timer;
+use crate::ids::{JobId, RecordNo, Timestamp};
+use crate::io::Caller;
+use crate::jobs::template::SortedAd;
+use crate::jobs::{NewCluster, OwnerId, Status};
+use crate::run::BlobUse;
+
+/// Set in a record: jobs up to this one have entered.
+const ENTERED: &str = "_AwqEntered";
+/// Set in a record: jobs from this one on will never enter.
+const DROPPED: &str = "_AwqDropped";
+
+/// Jobs that are made to enter in one turn.
+const RUN_MAX: u32 = 500;
+
+/// Clusters with jobs that have not entered.
+#[derive(Debug, Default)]
+pub(super) struct Factories {
+    by_cluster: BTreeMap<u32, Factory>,
+    /// More of their jobs may enter than before.
+    due: BTreeSet<u32>,
+}
+
+impl Factories {
+    /// No cluster has any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_cluster.is_empty()
+    }
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Factory {
+    /// What its jobs share.
+    ad: SortedAd,
+    varying: Vec<String>,
+    /// Packed rows of the jobs that have not entered.
+    rows: Vec<u8>,
+    owner: OwnerId,
+    at_s: i64,
+    wall_s: i64,
+    /// Jobs of the submission.
+    procs: u32,
+    /// The first one that has not entered …
+    next: u32,
+    /// … and the first that is not recorded as entering.
+    recorded: u32,
+    /// Behind the last one.
+    end: u32,
+    window: Window,
+    log: Option<Log>,
+    /// Why jobs that are on their way into the queue shall leave it again.
+    removed: Option<String>,
+}
+
+/// How many jobs may be in the queue.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    jobs: u32,
+    idle: u32,
+}
+
+impl Window {
+    /// What the ad says; nothing if all jobs enter at once.
+    fn of(scope: &AdScope<'_>, wall_s: i64) -> Option<Window> {
+        let env = classad::Env { now_s: Some(wall_s), ..classad::Env::default() };
+        let number = |name: &str| {
+            let value = classad::eval(&*scope.lookup(name)?, scope, None, &env);
+            value.as_int().filter(|n| *n > 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+        };
+        match (number("jobmaterializelimit"), number("jobmaterializemaxidle")) {
+            (None, None) => None,
+            (jobs, idle) => Some(Window { jobs: jobs.unwrap_or(u32::MAX), idle: idle.unwrap_or(u32::MAX) }),
+        }
+    }
+}
+
+impl Master {
+    /// How many of a new cluster's jobs enter with it. The others are kept here.
+    pub(super) fn hold_back(&mut self, new: &NewCluster<'_>, procs: u32) -> u32 {
+        let (cluster, wall_s) = (new.cluster, new.wall_s);
+        let scope = AdScope { ad: &new.ad, id: JobId::new(cluster, 0) };
+        let Some(window) = Window::of(&scope, wall_s) else { return procs };
+        let env = classad::Env { now_s: Some(wall_s), ..classad::Env::default() };
+        let value = |name: &str| scope.lookup(name).map(|expr| classad::eval(&expr, &scope, None, &env));
+        let path = value("userlog").and_then(|path| path.as_str().map(str::to_owned));
+        let xml = value("userlogusexml").is_some_and(|xml| xml.truth() == Some(true));
+        let first = procs.min(window.jobs).min(window.idle);
+        let factory = Factory {
+            ad: new.ad.clone(),
+            varying: new.varying.to_vec(),
+            rows: behind(new.rows, new.varying.len(), first).to_vec(),
+            owner: new.owner,
+            at_s: new.at_s,
+            wall_s,
+            procs,
+            next: first,
+            recorded: first,
+            end: procs,
+            window,
+            // A run of the service before may have written to it.
+            log: path.map(|path| Log { path, xml, once: self.recovery.is_some() }),
+            removed: None,
+        };
+        self.factories.by_cluster.insert(cluster, factory);
+        first
+    }
+
+    /// A job of the cluster has begun, ended or left.
+    pub(super) fn factory_due(&mut self, cluster: u32) {
+        if self.factories.by_cluster.contains_key(&cluster) {
+            self.factories.due.insert(cluster);
+        }
+    }
+
+    /// During recovery: those of which nothing is left are gone.
+    pub(super) fn close_recovered(&mut self, at: Timestamp) {
+        for cluster in std::mem::take(&mut self.factories.due) {
+            self.close_factory(at, cluster);
+        }
+    }
+
+    /// After recovery.
+    pub(super) fn start_factories(&mut self) {
+        self.factories.due = self.factories.by_cluster.keys().copied().collect();
+    }
+
+    /// Lets jobs enter where there is room for them.
+    pub(super) fn materialize(&mut self, now: Timestamp) {
+        if self.stopping || self.store_failed.is_some() {
+            return;
+        }
+        for cluster in std::mem::take(&mut self.factories.due) {
+            let Some(factory) = self.factories.by_cluster.get(&cluster) else { continue };
+            let (end, recorded, on_their_way) = (factory.end, factory.recorded, factory.recorded - factory.next);
+            let count = self.room(cluster).saturating_sub(on_their_way).min(end - recorded);
+            if count > 0 {
+                let run = count.min(RUN_MAX);
+                let last = JobId::new(cluster, recorded + run - 1);
+                let no = self.note_in_journal(now, last, ENTERED);
+                self.when_stored(no, Then::Materialized(last));
+                self.factories.by_cluster.get_mut(&cluster).expect("just seen").recorded += run;
+                if run < count {
+                    self.factories.due.insert(cluster);
+                    self.timers.set(now, Timer::Dispatch);
+                }
+            }
+            self.close_factory(now, cluster);
+        }
+    }
+
+    /// How many more jobs the window takes.
+    fn room(&self, cluster: u32) -> u32 {
+        let window = self.factories.by_cluster[&cluster].window;
+        let left = self.table.cluster(cluster).map_or(0, |info| info.left);
+        let waits = |status: Status| matches!(status, Status::Idle | Status::Held);
+        let jobs = self.table.of_cluster(cluster).filter(|(_, slot)| waits(self.table.get(*slot).status()));
+        // Held jobs count: those that fail must not draw in all the others.
+        let waiting = if window.idle == u32::MAX { 0 } else { jobs.take(window.idle as usize).count() as u32 };
+        window.jobs.saturating_sub(left).min(window.idle - waiting)
+    }
+
+    fn note_in_journal(&mut self, now: Timestamp, job: JobId, what: &str) -> RecordNo {
+        let attributes = vec![(what.to_owned(), Some("true".to_owned()))];
+        self.record(Record::Edited(Edited { job, at_s: now.seconds(), attributes }))
+    }
+
+    /// Jobs up to this one enter; their record is on disk.
+    pub(super) fn materialized(&mut self, now: Timestamp, no: RecordNo, last: JobId) {
+        for job in self.take_in(last) {
+            let Some(slot) = self.table.find(job) else { continue };
+            self.log_submitted(now, no, slot);
+            if self.recovery.is_some() {
+                continue;
+            }
+            if self.table.get(slot).status() == Status::Idle {
+                self.make_ready(now, slot);
+            }
+            let removed = self.factories.by_cluster.get(&job.cluster).and_then(|factory| factory.removed.clone());
+            if let Some(reason) = removed {
+                self.remove(now, slot, &reason);
+            }
+        }
+        self.factory_due(last.cluster);
+    }
+
+    /// Puts the jobs up to this one into the table.
+    fn take_in(&mut self, last: JobId) -> Vec<JobId> {
+        let Some(factory) = self.factories.by_cluster.get_mut(&last.cluster) else { return Vec::new() };
+        let procs = factory.next..(last.proc_ + 1).clamp(factory.next, factory.end);
+        if procs.is_empty() {
+            return Vec::new();
+        }
+        factory.next = procs.end;
+        factory.recorded = factory.recorded.max(procs.end);
+        let varying = factory.varying.clone();
+        let rest = behind(&factory.rows, varying.len(), procs.len() as u32).to_vec();
+        let rows = std::mem::replace(&mut factory.rows, rest);
+        let new = NewCluster {
+            cluster: last.cluster,
+            submitted: Some(factory.procs),
+            ad: factory.ad.clone(),
+            varying: &varying,
+            rows: &rows,
+            owner: factory.owner,
+            at_s: factory.at_s,
+            wall_s: factory.wall_s,
+        };
+        self.add_jobs(new, procs.clone());
+        let jobs: Vec<JobId> = procs.map(|proc| JobId::new(last.cluster, proc)).collect();
+        jobs.iter().for_each(|job| self.note_hold_at_submission(*job));
+        jobs
+    }
+
+    /// An edit that tells of jobs that have not entered. True if it was one.
+    pub(super) fn recover_factory(&mut self, no: RecordNo, edited: &Edited) -> bool {
+        let says = |what: &str| edited.attributes.iter().any(|(name, _)| name == what);
+        let (entered, dropped) = (says(ENTERED), says(DROPPED));
+        let now = Timestamp(edited.at_s.max(0) as u64 * 1_000_000);
+        if entered {
+            self.materialized(now, no, edited.job);
+        } else if dropped && let Some(factory) = self.factories.by_cluster.get_mut(&edited.job.cluster) {
+            factory.end = edited.job.proc_.max(factory.next);
+            self.close_factory(now, edited.job.cluster);
+        }
+        entered || dropped
+    }
+
+    /// `condor_rm` of clusters: what has not entered never will. `which` says whether a cluster is meant.
+    pub(super) fn drop_factories(&mut self, now: Timestamp, caller: &Caller, which: &Meant<'_>, reason: &str) {
+        let meant: Vec<u32> =
+            self.factories.by_cluster.keys().copied().filter(|c| self.is_meant(now, *c, which)).collect();
+        for cluster in meant {
+            let factory = self.factories.by_cluster.get_mut(&cluster).expect("just listed");
+            if !caller.superuser && self.table.owner_of(factory.owner).uid != caller.uid {
+                continue;
+            }
+            let first = JobId::new(cluster, factory.recorded);
+            factory.removed = Some(reason.to_owned());
+            if std::mem::replace(&mut factory.end, first.proc_) > first.proc_ {
+                self.note_in_journal(now, first, DROPPED);
+            }
+            self.factories.due.insert(cluster);
+        }
+    }
+
+    fn is_meant(&self, now: Timestamp, cluster: u32, which: &Meant<'_>) -> bool {
+        match which {
+            Meant::All => true,
+            Meant::Clusters(clusters) => clusters.contains(&cluster),
+            Meant::Constraint(constraint) => {
+                let factory = &self.factories.by_cluster[&cluster];
+                let owner = &*self.table.owner_of(factory.owner).name;
+                let scope = ClusterScope { ad: AdScope { ad: &factory.ad, id: JobId::new(cluster, 0) }, owner };
+                let env = classad::Env { now_s: Some(now.seconds() + self.wall_offset_s), ..classad::Env::default() };
+                classad::eval(constraint, &scope, None, &env).truth() == Some(true)
+            }
+        }
+    }
+
+    /// The last job of a cluster has left and none will come: its log hears of it.
+    pub(super) fn close_factory(&mut self, now: Timestamp, cluster: u32) {
+        let over = |factory: &Factory| factory.next == factory.end;
+        if !self.factories.by_cluster.get(&cluster).is_some_and(over) || self.table.cluster(cluster).is_some() {
+            return;
+        }
+        let factory = self.factories.by_cluster.remove(&cluster).expect("just seen");
+        let left_out = factory.procs - factory.end;
+        for name in ["_awqexecutable", "_awqproxy", "_awqtoken"] {
+            let used = factory.ad.get(name).and_then(|text| BlobUse::from_text(text.trim_matches('"')));
+            if let Some(used) = used {
+                (0..left_out).for_each(|_| self.release_blob(used.id));
+            }
+        }
+        let remove = ClusterRemove {
+            materialized: factory.next.into(),
+            items: 0,
+            completion: if left_out == 0 { Completion::Complete } else { Completion::Incomplete },
+        };
+        let no = RecordNo(self.next_record.0 - 1);
+        self.log_cluster(now, no, cluster, factory.log.as_ref(), Kind::ClusterRemove(remove));
+    }
+
+    /// Tells the logs of clusters whose jobs enter one after another.
+    pub(super) fn log_cluster_submitted(&mut self, now: Timestamp, no: RecordNo, cluster: u32) {
+        let Some(factory) = self.factories.by_cluster.get(&cluster) else { return };
+        let log = factory.log.clone();
+        let kind = Kind::ClusterSubmit(self.schedd_address());
+        self.log_cluster(now, no, cluster, log.as_ref(), kind);
+    }
+
+    fn log_cluster(&mut self, now: Timestamp, no: RecordNo, cluster: u32, log: Option<&Log>, kind: Kind) {
+        if let Some(log) = log.cloned() {
+            let job = EventJob::new(cluster as i32, -1);
+            self.log_to(now, no, log, job, |job, time| Event { job, time, kind });
+        }
+    }
+}
+
+/// Whose jobs shall never enter.
+pub(super) enum Meant<'a> {
+    All,
+    Clusters(&'a [u32]),
+    Constraint(&'a Expr),
+}
+
+/// What is known of a cluster as a whole.
+struct ClusterScope<'a> {
+    ad: AdScope<'a>,
+    owner: &'a str,
+}
+
+impl Scope for ClusterScope<'_> {
+    fn lookup(&self, name: &str) -> Option<std::borrow::Cow<'_, Expr>> {
+        let owned = |value: Value| Some(std::borrow::Cow::Owned(Expr::from(value)));
+        match &*name.to_ascii_lowercase() {
+            "clusterid" => owned(Value::Int(self.ad.id.cluster.into())),
+            "procid" | "jobstatus" => None,
+            "owner" => owned(Value::from(self.owner)),
+            folded => self.ad.lookup(folded),
+        }
+    }
+}
+
+/// What stands behind the first rows.
+fn behind(mut rows: &[u8], columns: usize, count: u32) -> &[u8] {
+    if columns > 0 {
+        for _ in 0..count {
+            rows = classad::unpack_row(rows, columns).map_or(&[], |(_, rest)| rest);
+        }
+    }
+    rows
+}

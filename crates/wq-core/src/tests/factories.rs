@@ -1,0 +1,150 @@
+//! Jobs of a cluster that enter the queue one after another (`max_idle`, `max_materialize`).
+
+use control_proto::{Action, Targets};
+
+use crate::bench::Bench;
+use crate::ids::{JobId, LinkId};
+
+/// Events about the cluster.
+const CLUSTER: JobId = JobId::new(1, u32::MAX);
+
+fn procs(b: &mut Bench) -> Vec<u32> {
+    b.query("ClusterId == 1", &["ProcId"]).iter().map(|row| row[0].1.parse().unwrap()).collect()
+}
+
+fn ends(b: &mut Bench, w: LinkId) {
+    let task = b.tasks(w)[0];
+    b.end(w, task, 0);
+}
+
+#[test]
+fn a_job_enters_when_another_leaves_and_the_cluster_has_events_of_its_own() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "2"), ("Arguments", "\"\u{2}\"")], 5);
+    assert_eq!(procs(&mut b), [0, 1]);
+    assert_eq!(b.attribute(JobId::new(1, 0), "TotalSubmitProcs").as_deref(), Some("5"));
+    let w = b.worker(1);
+    ends(&mut b, w);
+    assert_eq!(procs(&mut b), [1, 2]);
+    assert_eq!(b.attribute(JobId::new(1, 2), "Arguments").as_deref(), Some("\"2\""));
+    for _ in 0..3 {
+        ends(&mut b, w);
+    }
+    assert_eq!((procs(&mut b), b.event_numbers(CLUSTER)), (vec![4], vec![35]));
+    ends(&mut b, w);
+    assert_eq!(b.event_numbers(CLUSTER), [35, 36]);
+    assert_eq!(b.events[0].0, 35);
+    let last = b.events.last().unwrap();
+    assert!(last.0 == 36 && last.2.contains("materialized: 5") && last.2.contains("Complete"), "{last:?}");
+    for proc in 0..5 {
+        assert_eq!(b.event_numbers(JobId::new(1, proc)), [0, 1, 5]);
+    }
+    b.pass(60);
+    assert!(b.master.blobs().is_empty());
+}
+
+#[test]
+fn only_so_many_wait() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeMaxIdle", "1 + 1")], 10);
+    assert_eq!(procs(&mut b), [0, 1]);
+    b.worker(3);
+    assert_eq!(procs(&mut b), [0, 1, 2, 3, 4]);
+    b.act(Action::Hold, Targets::Jobs(vec![(1, 3), (1, 4)]));
+    assert_eq!(procs(&mut b), [0, 1, 2, 3, 4], "held jobs do not draw in others");
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 3)]));
+    assert_eq!(procs(&mut b), [0, 1, 2, 4, 5]);
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "2")], 6);
+    let w = b.worker(1);
+    ends(&mut b, w);
+    let mut b = b.restarted();
+    assert_eq!(procs(&mut b), [1, 2]);
+    assert!(b.events.iter().all(|(number, job, _)| *number != 0 || job.proc_ <= 2));
+    let w = b.worker(1);
+    for _ in 0..5 {
+        ends(&mut b, w);
+    }
+    assert_eq!((procs(&mut b), b.event_numbers(CLUSTER).last()), (vec![], Some(&36)));
+    let b = b.restarted();
+    assert!(b.master.blobs().is_empty());
+}
+
+#[test]
+fn a_crash_before_the_next_jobs_are_on_disk_loses_none() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "1")], 3);
+    let w = b.worker(1);
+    let task = b.tasks(w)[0];
+    b.report(w, task, wq_proto::TaskStatus::Success, 0);
+    b.hand_over(w);
+    // The last record tells of job 1.1; a crash may lose it.
+    while matches!(b.journal.last(), Some((_, journal::Record::Edited(_) | journal::Record::Started(_)))) {
+        b.journal.pop();
+    }
+    let mut b = b.restarted();
+    assert_eq!(procs(&mut b), [1]);
+}
+
+#[test]
+fn removal_of_the_cluster_ends_it_and_removal_of_a_job_does_not() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "2")], 100);
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 0)]));
+    assert_eq!(procs(&mut b), [1, 2]);
+    b.act(Action::Remove, Targets::Constraint("ProcId == 1".into()));
+    assert_eq!(procs(&mut b), [2, 3]);
+    b.act(Action::Remove, Targets::Constraint("ClusterId == 1".into()));
+    assert!(procs(&mut b).is_empty());
+    assert_eq!(b.event_numbers(CLUSTER), [35, 36]);
+    assert!(b.events.iter().any(|event| event.0 == 36 && event.2.contains("Incomplete")));
+    assert!(b.master.blobs().is_empty());
+    let mut b = b.restarted();
+    assert!(procs(&mut b).is_empty() && b.master.blobs().is_empty());
+    for all in [Targets::All, Targets::Constraint("Owner == \"alice\"".into())] {
+        let cluster = b.submit(&[("JobMaterializeLimit", "2")], 9);
+        b.act(Action::Remove, all);
+        assert!(b.query(&format!("ClusterId == {cluster}"), &["ProcId"]).is_empty());
+    }
+}
+
+#[test]
+fn what_is_on_its_way_into_the_queue_goes_with_its_cluster() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "2")], 9);
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 0)]));
+    b.auto.disk = false;
+    let remove = |targets| {
+        crate::io::Ask::Other(control_proto::Request::Act(control_proto::Act {
+            action: Action::Remove,
+            targets,
+            reason: None,
+            subcode: None,
+        }))
+    };
+    b.ask(remove(Targets::Jobs(vec![(1, 1)])));
+    b.ask(remove(Targets::Constraint("ClusterId == 1".into())));
+    b.auto.disk = true;
+    for _ in 0..4 {
+        let upto = b.journal.last().unwrap().0;
+        b.input(crate::io::Input::Stored { upto });
+    }
+    assert!(procs(&mut b).is_empty(), "{:?}", procs(&mut b));
+    assert_eq!(b.event_numbers(CLUSTER), [35, 36]);
+}
+
+#[test]
+fn a_large_cluster_enters_in_turns_and_a_drain_waits_for_all() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeMaxIdle", "1200")], 2000);
+    assert_eq!(procs(&mut b).len(), 1200);
+    b.act(Action::Remove, Targets::Constraint("ProcId < 900".into()));
+    assert_eq!(procs(&mut b), (900..2000).collect::<Vec<_>>());
+    b.input(crate::io::Input::Drain { on: true });
+    b.act(Action::Remove, Targets::Constraint("ProcId < 1999".into()));
+    assert!(!b.seen.iter().any(|effect| matches!(effect, crate::Effect::Ended)));
+}
