@@ -79,6 +79,7 @@ impl Callers {
             Request::Query(_)
                 | Request::History(_)
                 | Request::Schedd(_)
+                | Request::Submitters(_)
                 | Request::Machines(_)
                 | Request::Why(_)
                 | Request::Ping

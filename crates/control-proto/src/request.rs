@@ -29,6 +29,8 @@ pub enum Request {
     History(HistoryQuery),
     /// The ad of the scheduler itself (`condor_status -schedd`).
     Schedd(ScheddQuery),
+    /// An ad for each user who had jobs since the start (`condor_status -submitters`).
+    Submitters(ScheddQuery),
     /// Is somebody there, and who?
     Ping,
 }
@@ -238,10 +240,10 @@ pub struct TransferData {
     pub constraint: String,
 }
 
-/// `condor_status -schedd`.
+/// `condor_status -schedd`, and with `-submitters`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheddQuery {
-    /// Old-syntax expressions over the scheduler's ad, each must be true.
+    /// Old-syntax expressions over an ad, each must be true.
     #[serde(default)]
     pub constraints: Vec<String>,
 }

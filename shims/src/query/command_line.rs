@@ -35,9 +35,8 @@ enum Key {
     Totals,
     Factory,
     Analyze,
+    Unmatchable,
 }
-
-const UNMATCHABLE: &str = "not served; -better-analyze says of each job whether anything matches it";
 
 /// The order decides where short prefixes overlap.
 const TABLE: &[Entry<Key>] = &[
@@ -64,7 +63,7 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("help", 1)], Takes::UntilOption, Key::Help),
     on_colon(&[("better-analyze", 2), ("better_analyze", 2), ("analyze", 2)], Takes::Nothing, Key::Analyze),
     refuse(&[("reverse-analyze", 3)], Takes::Nothing, "workers do not choose among jobs"),
-    refuse(&[("unmatchable", 2)], Takes::Nothing, UNMATCHABLE),
+    on(&[("unmatchable", 2)], Takes::Nothing, Key::Unmatchable),
     accept(&[("verbose", 4)], Takes::Nothing),
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("run", 1)], Takes::Nothing, Key::Run),
@@ -111,6 +110,8 @@ pub(super) enum View {
     HeadOnly,
     /// `-analyze`, `-better-analyze`: one depth for both.
     Analysis,
+    /// `-unmatchable`: idle jobs that no machine will ever do for.
+    Unmatchable,
 }
 
 /// A whole command line.
@@ -175,7 +176,7 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     };
     let mut columns = Columns::default();
     let mut ads = None;
-    let (mut totals, mut analysis) = (false, false);
+    let (mut totals, mut analysis, mut unmatchable) = (false, false, false);
     let mut batch = batch_by_default;
     let mut rows: Option<fn(RunTime) -> RowView> = None;
     let mut run_time = RunTime::All;
@@ -245,6 +246,10 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             Key::NoBatch => batch = false,
             Key::Totals => totals = true,
             Key::Analyze => analysis = true,
+            Key::Unmatchable => {
+                unmatchable = true;
+                wish.constraints.push("JobStatus == 1".to_owned());
+            }
         }
     }
     if let Some(rows) = rows {
@@ -252,6 +257,8 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     }
     wish.view = if analysis {
         View::Analysis
+    } else if unmatchable {
+        View::Unmatchable
     } else if !columns.is_empty() {
         View::Columns(columns)
     } else if totals {

@@ -10,7 +10,7 @@ use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Total
 use crate::job::{Job, Jobs};
 use crate::master;
 use crate::version;
-use crate::views::{self, BATCH_ATTRIBUTES, Scene};
+use crate::views::{self, BATCH_ATTRIBUTES, RowView, RunTime, Scene};
 use crate::world::{Outcome, World};
 
 use super::analysis;
@@ -81,10 +81,10 @@ fn list(wish: &Wish, world: &World) -> Outcome {
     }
     let Some(end) = answer.end else { return master::unexpected(world) };
     let mut jobs = Jobs::new(&answer);
-    if matches!(wish.view, View::Analysis) {
+    if matches!(wish.view, View::Analysis | View::Unmatchable) {
         let waiting: Vec<Job> = jobs.by_ref().collect();
         return match jobs.check(end.ads) {
-            Ok(()) => analyse(&waiting, world, &answer).unwrap_or_else(|error| unanswered(wish, world, &error)),
+            Ok(()) => analyse(wish, waiting, world, &answer).unwrap_or_else(|error| unanswered(wish, world, &error)),
             Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
         };
     }
@@ -95,15 +95,40 @@ fn list(wish: &Wish, world: &World) -> Outcome {
     }
 }
 
-/// Job after job.
-fn analyse(jobs: &[Job], world: &World, answer: &Answer) -> Result<Outcome, ClientError> {
-    let env = Env { now_s: Some(answer.site.now_s), ..Env::default() };
-    let explanations = analysis::explanations(jobs, world, &env)?;
-    let mut out = format!("\n\n-- Schedd: {} : <{}?...\n", answer.site.host, answer.site.address);
-    for job in jobs {
-        out.push_str(&analysis::print(job, explanations.get(&job.id(&env)), &env));
+/// What the master's matching says of each job.
+fn analyse(wish: &Wish, jobs: Vec<Job>, world: &World, answer: &Answer) -> Result<Outcome, ClientError> {
+    let env = env(world, answer);
+    let explanations = analysis::explanations(&jobs, world, &env)?;
+    let why = |job: &Job| explanations.get(&job.id(&env));
+    if let View::Analysis = wish.view {
+        let head = format!("\n\n-- Schedd: {} : <{}?...\n", answer.site.host, answer.site.address);
+        let analyses = jobs.iter().map(|job| analysis::print(job, why(job), &env));
+        return Ok(Outcome::answer(head + &analyses.collect::<String>()));
     }
-    Ok(Outcome::answer(out))
+    let hopeless = |job: &Job| why(job).is_some_and(|why| why.machines.unfit + why.machines.small == why.machines.all);
+    let jobs: Vec<Job> = jobs.into_iter().filter(hopeless).collect();
+    let mut shown = Totals::default();
+    jobs.iter().for_each(|job| count(&mut shown, job, &env));
+    let rows = RowView::Plain(RunTime::Unknown).print(jobs.into_iter(), &scene(wish, world, answer, &env));
+    let totals = views::totals_line("query", &shown, true);
+    // The width of HTCondor's line is fixed; so recorded.
+    Ok(Outcome::answer(format!("{}{rows}\n{totals:<138}\n\n", views::head(&answer.site, &world.clock))))
+}
+
+/// What evaluations of an answer may know.
+fn env(world: &World, answer: &Answer) -> Env {
+    let clock = world.clock.clone();
+    let offset_at = Some(Arc::new(move |at_s| clock.offset_s(at_s)) as _);
+    Env { now_s: Some(answer.site.now_s), offset_at, ..Env::default() }
+}
+
+fn scene<'a>(wish: &Wish, world: &'a World, answer: &Answer, env: &'a Env) -> Scene<'a> {
+    Scene {
+        clock: &world.clock,
+        env,
+        now_s: answer.site.now_s,
+        cut_at: wish.cut_at.or(if wish.wide { None } else { world.screen_columns }),
+    }
 }
 
 /// The request for a wish: only the attributes that will be looked at.
@@ -116,6 +141,7 @@ fn query(wish: &Wish) -> Query {
         View::Ads(_) => wish.attributes.clone(),
         View::Columns(columns) => columns.attributes(),
         View::Analysis => own(analysis::ATTRIBUTES),
+        View::Unmatchable => own(RowView::Plain(RunTime::Unknown).attributes()),
         View::Totals | View::TotalsJson | View::HeadOnly => own(&["JobStatus"]),
     };
     let mut owners = wish.owners.clone();
@@ -137,15 +163,8 @@ fn query(wish: &Wish) -> Query {
 
 fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &mut Jobs<'_>) -> String {
     let site = &answer.site;
-    let clock = world.clock.clone();
-    let env =
-        Env { now_s: Some(site.now_s), offset_at: Some(Arc::new(move |at_s| clock.offset_s(at_s))), ..Env::default() };
-    let scene = Scene {
-        clock: &world.clock,
-        env: &env,
-        now_s: site.now_s,
-        cut_at: wish.cut_at.or(if wish.wide { None } else { world.screen_columns }),
-    };
+    let env = env(world, answer);
+    let scene = scene(wish, world, answer, &env);
     let head = || match &wish.submitter {
         Some(name) if name.contains('@') => views::submitter_head(name, site, &world.clock),
         Some(name) => views::submitter_head(&format!("{name}@{}", site.domain), site, &world.clock),
@@ -168,7 +187,7 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &m
         View::TotalsJson => views::totals_json(end),
         View::HeadOnly => head(),
         // Printed by `analyse`.
-        View::Analysis => String::new(),
+        View::Analysis | View::Unmatchable => String::new(),
         View::AutoClusters => head() + &views::auto_clusters(jobs, &scene),
         // An AliEn class reads the last line of `condor_q OWNER -totals` (decision D61).
         View::Totals => {

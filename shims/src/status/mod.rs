@@ -5,15 +5,14 @@
 
 mod tables;
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use classad::{ClassAd, Env, Value};
+use classad::Env;
 use control_proto::client::ClientError;
-use control_proto::{MachineQuery, Query, Refusal, Reply, Request, ScheddQuery};
+use control_proto::{MachineQuery, Refusal, Reply, Request, ScheddQuery};
 
 use crate::columns::Columns;
 use crate::job::{Job, Jobs};
@@ -227,11 +226,10 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
     let schedd = || Request::Schedd(ScheddQuery { constraints: constraints() });
     let requests = match wish.view {
         View::Schedd | View::Run => vec![schedd()],
-        View::Submitters => {
-            let attributes = ["User", "JobStatus"].map(str::to_owned).into();
-            vec![Request::Query(Query { attributes, ..Query::default() })]
+        View::Submitters => vec![Request::Submitters(ScheddQuery { constraints: constraints() })],
+        View::Any => {
+            vec![Request::Submitters(ScheddQuery { constraints: constraints() }), machines(), schedd()]
         }
-        View::Any => vec![machines(), schedd()],
         // Whether anybody is there is news all the same.
         View::Nobody => vec![Request::Ping],
         _ => vec![machines()],
@@ -254,12 +252,9 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
         env.now_s = Some(answer.site.now_s);
         env.offset_at = Some(Arc::new(move |at_s| clock.offset_s(at_s)));
         let mut listed = Jobs::new(&answer);
-        let mut some: Vec<Job> = listed.by_ref().collect();
+        let some: Vec<Job> = listed.by_ref().collect();
         if let Err(fault) = listed.check(answer.end.map_or(0, |end| end.ads)) {
             return Ok(Outcome::failure(format!("Error: {fault}\n")));
-        }
-        if wish.view == View::Submitters {
-            some = submitters(&some, &answer.site.host, &env);
         }
         ads.extend(some);
     }
@@ -305,36 +300,6 @@ fn is_named(ad: &Job, name: &str, env: &Env) -> bool {
     own("name").eq_ignore_ascii_case(name)
         || (!name.contains('@') && master::is_this_site(name, &own("machine")))
         || (own("mytype") == "Scheduler" && master::is_this_site(name, &own("machine")))
-}
-
-/// An ad for each user who has jobs.
-fn submitters(jobs: &[Job], host: &str, env: &Env) -> Vec<Job> {
-    let mut users: BTreeMap<String, [i64; 3]> = BTreeMap::new();
-    for job in jobs {
-        let counts = users.entry(job.text("user", env).unwrap_or_default()).or_default();
-        match job.int("jobstatus", env) {
-            Some(2 | 6 | 7) => counts[0] += 1,
-            Some(1) => counts[1] += 1,
-            Some(5) => counts[2] += 1,
-            _ => {}
-        }
-    }
-    let ad = |(user, [running, idle, held]): (String, [i64; 3])| {
-        let mut ad = ClassAd::new();
-        let attributes: [(&str, Value); 6] = [
-            ("HeldJobs", held.into()),
-            ("IdleJobs", idle.into()),
-            ("Machine", host.into()),
-            ("MyType", "Submitter".into()),
-            ("Name", user.into()),
-            ("RunningJobs", running.into()),
-        ];
-        for (name, value) in attributes {
-            ad.insert(name, value);
-        }
-        Job::from(ad)
-    };
-    users.into_iter().map(ad).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub enum RunTime {
     Current,
     /// `-cputime`: processor time.
     Cpu,
+    /// `-unmatchable` asks for no times, and shows -1.
+    Unknown,
 }
 
 /// A view with one row a job.
@@ -158,7 +160,7 @@ impl RowView {
             RowView::Plain(t) => format!(
                 "{:>11} {:>12} {:<2} {:<3} {:>4.1} {}",
                 submitted(),
-                span(run_time_s(job, scene, t)),
+                if t == RunTime::Unknown { "0+00:00:-1".to_owned() } else { span(run_time_s(job, scene, t)) },
                 status(job, scene),
                 job.int("jobprio", env).unwrap_or(0),
                 size_mb(job, scene),

@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) past: Vec<ClassAd>,
     pub(crate) next_cluster: u32,
     pub(crate) schedd: ClassAd,
+    /// Users who had jobs.
+    pub(crate) users: Vec<&'static str>,
     /// Workers and foremen.
     pub(crate) machines: Vec<ClassAd>,
     /// Why jobs wait.
@@ -71,6 +73,7 @@ impl Master {
             past: Vec::new(),
             next_cluster: 1,
             schedd: ClassAd::new(),
+            users: Vec::new(),
             machines: Vec::new(),
             explanations: Vec::new(),
             requests: Vec::new(),
@@ -189,6 +192,7 @@ impl State {
                 let jobs = self.explanations.iter().filter(named).cloned().collect();
                 self.head(&Reply::Explained { jobs }, true)
             }
+            Request::Submitters(query) => self.ads(&self.submitters(), &query.constraints),
             Request::Machines(query) => self.ads(&self.machines, &query.constraints),
             Request::TransferData(wanted) => {
                 let reply = match parse_expr(&wanted.constraint) {
@@ -203,6 +207,23 @@ impl State {
             }
             Request::Schedd(query) => self.ads(std::slice::from_ref(&self.schedd), &query.constraints),
         }
+    }
+
+    fn submitters(&self) -> Vec<ClassAd> {
+        let ad = |user: &&str| {
+            let is_his = |ad: &&ClassAd| ad.get("Owner") == Some(&Expr::from(*user));
+            let totals = totals(self.jobs.iter().filter(is_his));
+            let mut ad = ClassAd::new();
+            ad.insert("MyType", "Submitter");
+            ad.insert("Name", format!("{user}@{}", self.site.domain));
+            ad.insert("Machine", self.site.host.as_str());
+            for (name, jobs) in [("RunningJobs", totals.running), ("IdleJobs", totals.idle), ("HeldJobs", totals.held)]
+            {
+                ad.insert(name, i64::try_from(jobs).unwrap());
+            }
+            ad
+        };
+        self.users.iter().map(ad).collect()
     }
 
     /// Ads of daemons.

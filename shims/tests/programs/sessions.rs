@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use classad::ClassAd;
-use control_proto::Request;
+use control_proto::{Explanation, Request};
 
 use crate::bench::Bench;
 use crate::snapshots;
@@ -139,6 +139,7 @@ fn corpus_of_commands_main() {
     let mut bench = bench_with_files();
     bench.master().state().schedd = snapshots::ads(&records, "status-schedd-long").remove(0);
     bench.master().state().machines = snapshots::slots(&records);
+    bench.master().state().users = vec!["alice", "bob"];
     let queue = snapshots::main_session(&records);
     replay("cli", &records, &mut bench, &|bench, record| match record.name.as_str() {
         "q" => set_queue(bench, queue.clone()),
@@ -149,6 +150,10 @@ fn corpus_of_commands_main() {
         "wait" => bench.write("w.log", &event_log(&records)[0]),
         // Two more jobs that have not ended.
         "wait-timeout" => bench.write("w.log", &event_log(&records).concat()),
+        "q-unmatchable" => {
+            let of = |proc| Explanation { job: (2, proc), status: 1, ..Explanation::default() };
+            bench.master().state().explanations = vec![of(0), of(1)];
+        }
         "qedit" => bench.master().state().next_cluster = 22,
         // Jobs of other programs' commands: two more clusters, all removed and not yet gone.
         "q-no-schedd" => {

@@ -490,6 +490,11 @@ impl JobTable {
         self.owners.len()
     }
 
+    /// All of them.
+    pub fn owner_ids(&self) -> impl Iterator<Item = OwnerId> + use<> {
+        (0..self.owners.len()).map(OwnerId::new)
+    }
+
     pub(super) fn text_at<'a>(&'a self, job: &'a Job, at: usize) -> Text<'a> {
         self.templates.text(job.template, &job.delta, at)
     }

@@ -1,4 +1,4 @@
-//! The ad of the scheduler, for `condor_status -schedd`.
+//! The ads of the scheduler and of those who submit to it, for `condor_status -schedd` and `-submitters`.
 
 use classad::{ClassAd, Env, Expr, Value};
 use control_proto::{ListingEnd, Refusal, Reply, ScheddQuery, listing};
@@ -10,11 +10,35 @@ use crate::io::Effect;
 impl Master {
     pub(super) fn schedd(&mut self, now: Timestamp, client: ClientId, query: &ScheddQuery) {
         let ad = self.schedd_ad(now);
+        self.list_ads(now, client, query, vec![ad]);
+    }
+
+    /// Those who had jobs since the start; a site has one user, or few.
+    pub(super) fn submitters(&mut self, now: Timestamp, client: ClientId, query: &ScheddQuery) {
+        let ads = self.table.owner_ids().map(|owner| {
+            let totals = self.table.totals(Some(owner));
+            let name = format!("{}@{}", self.table.owner_of(owner).name, self.config.domain);
+            let attributes: [(&str, Value); 7] = [
+                ("HeldJobs", int(totals.held)),
+                ("IdleJobs", int(totals.idle)),
+                ("Machine", Value::from(self.config.host.as_str())),
+                ("MyType", Value::from("Submitter")),
+                ("Name", Value::from(name)),
+                ("RunningJobs", int(totals.running)),
+                ("TargetType", Value::from("")),
+            ];
+            attributes.into_iter().map(|(name, value)| (name.to_owned(), Expr::from(value))).collect()
+        });
+        let ads = ads.collect();
+        self.list_ads(now, client, query, ads);
+    }
+
+    fn list_ads(&mut self, now: Timestamp, client: ClientId, query: &ScheddQuery, ads: Vec<ClassAd>) {
         let env = Env { now_s: Some(now.seconds() + self.wall_offset_s), ..Env::default() };
-        let mut wanted = true;
+        let mut constraints = Vec::new();
         for text in &query.constraints {
             match classad::parse_expr(text) {
-                Ok(expr) => wanted &= classad::eval(&expr, &ad, None, &env).truth() == Some(true),
+                Ok(expr) => constraints.push(expr),
                 Err(error) => {
                     return self.refuse(
                         client,
@@ -26,7 +50,9 @@ impl Master {
         }
         self.answer(client, Reply::Listing);
         let mut writer = listing::Writer::default();
-        if wanted {
+        let wanted =
+            |ad: &&ClassAd| constraints.iter().all(|expr| classad::eval(expr, *ad, None, &env).truth() == Some(true));
+        for ad in ads.iter().filter(wanted) {
             let rows: Vec<(String, String)> =
                 ad.iter().map(|(name, expr)| (name.to_owned(), expr.to_string())).collect();
             writer.push(rows.iter().map(|(name, text)| (name.as_str(), text.as_str())));
@@ -48,7 +74,6 @@ impl Master {
             self.config.address.replace(':', "-"),
             self.config.host
         );
-        let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let attributes: [(&str, Value); 22] = [
             ("AddressV1", Value::from(format!("{{[ a=\"{}\"; p=\"primary\"; ]}}", self.config.address))),
             ("CondorPlatform", Value::from(self.config.condor_platform.as_str())),
@@ -75,4 +100,8 @@ impl Master {
         ];
         attributes.into_iter().map(|(name, value)| (name.to_owned(), Expr::from(value))).collect()
     }
+}
+
+fn int(n: u64) -> Value {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
