@@ -147,6 +147,12 @@ impl Job {
     }
 }
 
+impl From<ClassAd> for Job {
+    fn from(ad: ClassAd) -> Job {
+        Job { ad }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use control_proto::{Reply, Site};
