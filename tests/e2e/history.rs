@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use testkit::{Site, SiteOptions, Worker, WorkerOptions};
 
-use crate::support::{EXECUTING, SOON, TERMINATED, count, site_with, site_with_cores, story, wait_for_event};
+use crate::support::{EXECUTING, SOON, TERMINATED, count, events, site_with, site_with_cores, story, wait_for_event};
 
 fn file(site: &Site) -> PathBuf {
     let answer = site.condor("condor_config_val", &["HISTORY"], "").ok();
@@ -87,7 +87,9 @@ fn a_service_that_is_killed_leaves_each_job_there_once() {
     let cluster = site.submit("executable = /bin/true\nlog = log\nqueue 60\n");
     // At some moment of an end, of a row on its way, of a mark; the master of tests takes no pause between them.
     for ended in [5, 20, 40] {
-        wait_for_event(&site, "log", TERMINATED, ended);
+        site.wait_until(SOON, &format!("{ended} ends"), || {
+            events(&site, "log").iter().filter(|event| event.kind == TERMINATED).count() >= ended
+        });
         site.kill_9();
         site.start_master();
     }
