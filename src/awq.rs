@@ -1,6 +1,7 @@
-//! `awq`, the operator's program: what is done to the state of a master that does not run.
+//! `awq`, the operator's program: what is done to the state of a master that does not run, and why jobs wait.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -11,7 +12,7 @@ use journal::Tail;
 use crate::history;
 use crate::journal_files::FileStorage;
 
-/// Looks after the state of a stopped alien_work_queue.
+/// Looks after alien_work_queue.
 #[derive(Debug, Parser)]
 #[command(name = "awq", version)]
 pub struct Awq {
@@ -21,6 +22,11 @@ pub struct Awq {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Says why jobs wait: `condor_q -better-analyze`.
+    Why {
+        /// `CLUSTER` or `CLUSTER.PROC`; without any, all jobs of the caller.
+        jobs: Vec<String>,
+    },
     /// The journal: the folder `journal` of the state dir.
     Journal {
         #[command(subcommand)]
@@ -58,6 +64,7 @@ enum JournalCommand {
 /// A sentence with place and remedy.
 pub fn run(awq: &Awq) -> anyhow::Result<()> {
     match &awq.command {
+        Command::Why { jobs } => why(jobs),
         Command::Journal { command: JournalCommand::Check { folder } } => check(folder),
         Command::Journal { command: JournalCommand::Salvage { from, to } } => salvage(from, to),
         Command::History { question, file } => answer(question, file),
@@ -76,6 +83,14 @@ fn answer(question: &str, file: &Path) -> anyhow::Result<()> {
     history::answer(file, &query, &asker, &mut |frame| out.write_all(&frame).is_ok())
         .with_context(|| format!("cannot read the history {}", file.display()))?;
     out.flush().context("cannot write the answer")
+}
+
+/// The program beside this one has the words for it.
+fn why(jobs: &[String]) -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("cannot find the folder of this program")?;
+    let program = own.with_file_name("condor_q");
+    let error = std::process::Command::new(&program).arg("-better-analyze").args(jobs).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
 }
 
 fn check(folder: &Path) -> anyhow::Result<()> {

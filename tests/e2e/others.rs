@@ -124,6 +124,7 @@ fn a_user_learns_why_a_job_waits_and_mends_it() {
         first.contains("Of 1 slots on 1 machines,\n      1 slots are rejected by your job's requirements"),
         "{first}"
     );
+    assert_eq!(site.condor("awq", &["why", "2.0"], "").ok().stdout, first);
     let edited = site.condor("condor_qedit", &["2.0", "Requirements", "true", "RequestCpus", "2"], "").ok();
     assert_eq!(
         edited.stdout,

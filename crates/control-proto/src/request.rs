@@ -221,8 +221,8 @@ pub struct Why {
 }
 
 impl Why {
-    /// Jobs that one request may name.
-    pub const JOBS_MAX: usize = 1_000;
+    /// Jobs that one request may name: each may ask something else of every machine.
+    pub const JOBS_MAX: usize = 100;
 }
 
 /// `condor_status`: one ad for each worker or foreman that is connected.
