@@ -89,7 +89,9 @@ fn fifty_thousand_short_jobs_leave_a_small_journal() {
     site.kill_9();
     let begin = Instant::now();
     site.start_master();
-    assert_eq!(site.condor("condor_q", &["-af", "ClusterId"], "").ok().stdout, "");
+    // Those that ended last are on their way to the history once more.
+    let queue = ["-constraint", "JobStatus != 4", "-af", "ClusterId"];
+    assert_eq!(site.condor("condor_q", &queue, "").ok().stdout, "");
     println!("a restart takes {:?}", begin.elapsed());
     assert!(site.submit("executable = /bin/true\ntransfer_executable = false\nqueue\n") == JOBS / 5_000 + 1);
     drop(worker);

@@ -58,7 +58,9 @@ fn submit_on(
 
 /// All jobs in the queue: argument, and the clusters and procs that have it.
 fn queue(site: &Site) -> BTreeMap<String, BTreeSet<(u32, u32)>> {
-    let answer = site.condor("condor_q", &["-af", "Args", "ClusterId", "ProcId"], "").ok();
+    // Removed ones may be on their way to the history once more.
+    let words = ["-constraint", "JobStatus != 3", "-af", "Args", "ClusterId", "ProcId"];
+    let answer = site.condor("condor_q", &words, "").ok();
     let mut jobs: BTreeMap<String, BTreeSet<(u32, u32)>> = BTreeMap::new();
     for line in answer.stdout.lines() {
         let words: Vec<&str> = line.split(' ').collect();
