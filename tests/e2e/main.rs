@@ -21,6 +21,7 @@ mod packing;
 mod peers;
 mod spooled;
 mod start_stop;
+mod stories;
 mod submission;
 mod support;
 mod throughput;
