@@ -15,6 +15,7 @@ enum Key {
     Version,
     Verbose,
     Dump,
+    Raw,
 }
 
 const NO_FILES: &str = "there are no configuration files here";
@@ -27,7 +28,8 @@ const TABLE: &[Entry<Key>] = &[
     accept(&[("address", 2)], Takes::Words(1)),
     accept(&[("subsystem", 3), ("local-name", 2)], Takes::Words(1)),
     accept(&[("schedd", 2), ("collector", 2), ("master", 1), ("negotiator", 2), ("startd", 2)], Takes::Nothing),
-    accept(&[("expanded", 2), ("evaluate", 2), ("raw", 2), ("default", 3)], Takes::Nothing),
+    on(&[("raw", 2)], Takes::Nothing, Key::Raw),
+    accept(&[("expanded", 2), ("evaluate", 2), ("default", 3)], Takes::Nothing),
     accept(&[("debug", 2)], Takes::Nothing),
     on(&[("verbose", 1)], Takes::Nothing, Key::Verbose),
     on(&[("dump", 2)], Takes::Nothing, Key::Dump),
@@ -42,6 +44,9 @@ const TABLE: &[Entry<Key>] = &[
 /// Where every value comes from.
 const PLACE: &str = "<alien-workqueue>";
 
+/// What `-raw` says of settings whose values are the master's own business.
+const RAW: &[(&str, &str)] = &[("SPOOL", "$(LOCAL_DIR)/spool")];
+
 /// Names with a value, sorted. The last three are HTCondor's defaults, and true here: a user is who the socket says.
 const NAMES: &[&str] = &[
     "BIN",
@@ -52,6 +57,7 @@ const NAMES: &[&str] = &[
     "FILESYSTEM_DOMAIN",
     "FULL_HOSTNAME",
     "HOSTNAME",
+    "MAX_JOBS_RUNNING",
     "SCHEDD_HOST",
     "SCHEDD_NAME",
     "SOFT_UID_DOMAIN",
@@ -68,7 +74,7 @@ const USAGE: &str = include_str!("usage/condor_config_val.txt");
 /// HTCondor's program reads its files without any daemon.
 pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
     let mut names = Vec::new();
-    let (mut verbose, mut dump) = (false, false);
+    let (mut verbose, mut dump, mut raw) = (false, false, false);
     for step in Walk::new(TABLE, arguments) {
         match step {
             Step::Word(name) => names.push(name),
@@ -76,6 +82,7 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
             Step::Option { key: Key::Version, .. } => return version::answer(),
             Step::Option { key: Key::Verbose, .. } => verbose = true,
             Step::Option { key: Key::Dump, .. } => dump = true,
+            Step::Option { key: Key::Raw, .. } => raw = true,
             Step::Unknown(typed) => return Outcome::failure(format!("{typed} is not a valid argument\n{USAGE}")),
             Step::Missing { typed, .. } => {
                 return Outcome::failure(format!("Can't use {typed} without an argument\n{USAGE}"));
@@ -92,7 +99,8 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
     }
     let mut outcome = Outcome::default();
     for name in names {
-        match settings.value(name) {
+        let raw = RAW.iter().find(|(known, _)| raw && known.eq_ignore_ascii_case(name));
+        match raw.map(|(_, text)| (*text).to_owned()).or_else(|| settings.value(name)) {
             Some(value) if verbose => {
                 let name = name.to_ascii_uppercase();
                 let lines = format!("{name} = {value}\n # at: {PLACE}\n # raw: {name} = {value}\n\n");
@@ -158,6 +166,11 @@ impl Settings {
             // The master listens on whatever the machine has (decision D7).
             "ENABLE_IPV4" | "ENABLE_IPV6" => "auto".to_owned(),
             "SOFT_UID_DOMAIN" => String::new(),
+            // HTCondor's default, for a client that computes with it; no limit is set here.
+            "MAX_JOBS_RUNNING" => {
+                let memory_mb = nix::sys::sysinfo::sysinfo().map_or(0, |machine| machine.ram_total() >> 20);
+                format!("MIN({{{memory_mb}, 10000}})")
+            }
             "TRUST_LOCAL_UID_DOMAIN" => "true".to_owned(),
             "TRUST_UID_DOMAIN" => "True".to_owned(),
             "BIN" => {

@@ -38,6 +38,8 @@ enum View {
     Run,
     Submitters,
     Any,
+    /// `-master`: the master itself, which is the scheduler as well.
+    Master,
     /// Daemons that are not here.
     Nobody,
 }
@@ -91,6 +93,7 @@ const TABLE: &[Entry<Key>] = &[
     accept(&[("verbose", 4)], Takes::Nothing),
     on(&[("avail", 2)], Takes::Nothing, Key::Show(View::Avail)),
     on(&[("any", 2)], Takes::Nothing, Key::Show(View::Any)),
+    on(&[("master", 1)], Takes::Nothing, Key::Show(View::Master)),
     on(&[("claimed", 2)], Takes::Nothing, Key::Show(View::Claimed)),
     on(&[("compact", 4)], Takes::Nothing, Key::Show(View::Compact)),
     on(&[("gpus", 2)], Takes::Nothing, Key::Show(View::Gpus)),
@@ -113,7 +116,6 @@ const TABLE: &[Entry<Key>] = &[
             ("grid", 2),
             ("java", 1),
             ("license", 2),
-            ("master", 1),
             ("negotiator", 2),
             ("vm", 1),
         ],
@@ -225,7 +227,7 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
     let machines = || Request::Machines(MachineQuery { constraints: constraints() });
     let schedd = || Request::Schedd(ScheddQuery { constraints: constraints() });
     let requests = match wish.view {
-        View::Schedd | View::Run => vec![schedd()],
+        View::Schedd | View::Run | View::Master => vec![schedd()],
         View::Submitters => vec![Request::Submitters(ScheddQuery { constraints: constraints() })],
         View::Any => {
             vec![Request::Submitters(ScheddQuery { constraints: constraints() }), machines(), schedd()]
@@ -289,6 +291,7 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
             View::Run => tables::run(&ads, &env),
             View::Submitters => tables::submitters(&ads, &env),
             View::Any => tables::any(&ads, &env),
+            View::Master => tables::master(&ads, &env),
             View::Nobody => String::new(),
         }
     }))

@@ -325,6 +325,33 @@ pub(super) fn run(ads: &[Job], env: &Env) -> String {
     out
 }
 
+/// `-master`
+pub(super) fn master(ads: &[Job], env: &Env) -> String {
+    let name = widest(ads, "name", 18, env);
+    let mut out = format!("{:<name$} {:<14} Cpus   Memory      Uptime    \n\n", "Name", "Version");
+    for ad in ads {
+        let memory = match ad.int("detectedmemory", env).unwrap_or(0) {
+            mb @ ..1024 => format!("{mb}.0 MB"),
+            mb => format!("{:.1} GB", mb as f64 / 1024.0),
+        };
+        out.push_str(&format!(
+            "{:<name$} {:<14.21} {:>4} {memory:>10} {:>13}\n",
+            text(ad, "name", env),
+            release(&text(ad, "condorversion", env)),
+            ad.int("detectedcpus", env).unwrap_or(0),
+            since(ad, "daemonstarttime", env)
+        ));
+    }
+    out
+}
+
+/// `25.13.2.BUILD` of `$CondorVersion: 25.13.2 2026-08-20 BuildID: BUILD … $`.
+fn release(version: &str) -> String {
+    let words: Vec<&str> = version.split(' ').collect();
+    let build = words.iter().position(|word| *word == "BuildID:").and_then(|at| words.get(at + 1));
+    [words.get(1).copied(), build.copied()].into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
 /// `-any`
 pub(super) fn any(ads: &[Job], env: &Env) -> String {
     let mut out = format!("{:<18} {:<18} {:<41}\n\n", "MyType", "TargetType", "Name");

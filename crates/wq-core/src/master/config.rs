@@ -28,6 +28,12 @@ pub struct Config {
     pub condor_version: String,
     /// `$CondorPlatform: … $`.
     pub condor_platform: String,
+    /// Processors of this machine, for the scheduler's ad.
+    pub cpus: u64,
+    /// Memory of this machine, for the scheduler's ad.
+    pub memory_mb: u64,
+    /// When the service began, wall clock.
+    pub started_s: i64,
     /// `--project-name`, the answer to a worker's `name`.
     pub project: String,
     /// `--job-wrapper`: sent with each job and put in front of its command.
@@ -86,6 +92,9 @@ impl Default for Config {
             address: "127.0.0.1:9094".into(),
             condor_version: "$CondorVersion: 25.13.2 2026-08-20 BuildID: alien-workqueue-dev $".into(),
             condor_platform: "$CondorPlatform: X86_64-Debian_12 $".into(),
+            cpus: 1,
+            memory_mb: 1024,
+            started_s: 0,
             project: "alien_jobs".into(),
             job_wrapper: None,
             spool: "/var/lib/alien-workqueue/spool/jobs".into(),

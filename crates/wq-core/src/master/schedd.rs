@@ -74,10 +74,13 @@ impl Master {
             self.config.address.replace(':', "-"),
             self.config.host
         );
-        let attributes: [(&str, Value); 22] = [
+        let attributes: [(&str, Value); 25] = [
             ("AddressV1", Value::from(format!("{{[ a=\"{}\"; p=\"primary\"; ]}}", self.config.address))),
             ("CondorPlatform", Value::from(self.config.condor_platform.as_str())),
             ("CondorVersion", Value::from(self.config.condor_version.as_str())),
+            ("DaemonStartTime", Value::Int(self.config.started_s)),
+            ("DetectedCpus", int(self.config.cpus)),
+            ("DetectedMemory", int(self.config.memory_mb)),
             ("Machine", Value::from(self.config.host.as_str())),
             ("MaxJobsPerOwner", int(self.config.owner_jobs_max)),
             ("MaxJobsPerSubmission", int(self.config.procs_max.into())),
