@@ -1,6 +1,6 @@
 //! Checkpoints: what replay makes of them is what it makes of the whole journal, wherever a crash cuts it.
 
-use control_proto::{Action, ClusterRequest, Submit, Targets};
+use control_proto::{Action, ClusterRequest, Edit, Request, Submit, Targets};
 use journal::{EventsUpto, Record};
 
 use crate::bench::Bench;
@@ -130,7 +130,7 @@ fn some_job(b: &mut Bench, dice: &mut Dice) -> Option<(u32, u32)> {
 fn step(b: &mut Bench, dice: &mut Dice, links: &mut Vec<LinkId>) {
     let some_link =
         |dice: &mut Dice, links: &[LinkId]| links.get(dice.below(links.len().max(1) as u64) as usize).copied();
-    match dice.below(15) {
+    match dice.below(16) {
         0 | 1 => submit(b, dice),
         2 => links.push(b.worker(1 + dice.below(3))),
         3 => {
@@ -160,6 +160,18 @@ fn step(b: &mut Bench, dice: &mut Dice, links: &mut Vec<LinkId>) {
             b.auto.disk = true;
             if let Some((no, _)) = b.journal.last() {
                 b.input(Input::Stored { upto: *no });
+            }
+        }
+        14 => {
+            if b.auto.disk
+                && let Some(job) = some_job(b, dice)
+            {
+                let changes =
+                    [("JobPrio", "7"), ("RequestCpus", "2"), ("Requirements", "Machine != \"x\""), ("Foo", "1")];
+                let (name, text) = changes[dice.below(4) as usize];
+                let attributes = vec![(name.to_owned(), text.to_owned())];
+                let edit = Edit { targets: Targets::Jobs(vec![job]), attributes, evaluate: false };
+                b.ask(Ask::Other(Request::Edit(edit)));
             }
         }
         _ => b.pass(dice.below(12)),

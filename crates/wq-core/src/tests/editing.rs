@@ -3,6 +3,7 @@
 use control_proto::{
     Acted, Edit, Explanation, JobOutcome, MachineQuery, Machines, Refusal, Reply, Request, Targets, Why,
 };
+use journal::Record;
 use wq_proto::Protocol;
 
 use crate::bench::Bench;
@@ -74,7 +75,12 @@ fn a_waiting_job_moves_to_its_new_place_also_after_a_restart() {
     edit(&mut b, Targets::Jobs(vec![(3, 0)]), &[("JobPrio", "10")]);
     edit(&mut b, Targets::Jobs(vec![(1, 0)]), &[("RequestCpus", "4")]);
     edit(&mut b, Targets::Jobs(vec![(2, 0)]), &[("Requirements", "TARGET.Machine == \"good\"")]);
-    for b in [&mut b.restarted(), &mut b] {
+    b.input(Input::CompactionDue);
+    b.pass(1);
+    let mut of_checkpoint = Bench::new();
+    let begin = b.journal.iter().rposition(|(_, record)| matches!(record, Record::CheckpointBegin(_)));
+    of_checkpoint.journal = b.journal[begin.expect("a checkpoint was due")..].to_vec();
+    for b in [&mut b.restarted(), &mut of_checkpoint.restarted(), &mut b] {
         node(b, "bad", 1, 1000);
         assert_eq!(b.status(JobId::new(3, 0)).as_deref(), Some("2"), "the first by priority");
         node(b, "other", 1, 1000);
