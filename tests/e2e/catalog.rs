@@ -25,7 +25,14 @@ struct Catalog {
 }
 
 impl Catalog {
+    /// It takes any free port and, for TCP, the one behind it; where that is another test's, it ends, and the next one
+    /// takes others.
     fn start() -> Catalog {
+        (0..10).find_map(|_| Catalog::try_start()).expect("one of ten catalog servers finds two ports in a row")
+    }
+
+    /// `None` if the server has ended, or does not hear TCP.
+    fn try_start() -> Option<Catalog> {
         let folder = tempfile::tempdir().unwrap();
         let port_file = folder.path().join("port");
         let log = File::create(folder.path().join("log")).unwrap();
@@ -37,32 +44,22 @@ impl Catalog {
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        let guard = Guard::start("catalog", &mut command).unwrap();
+        let mut guard = Guard::start("catalog", &mut command).unwrap();
         let mut port = None;
         wait_until(SOON, "port of the catalog", || {
             let text = std::fs::read_to_string(&port_file).unwrap_or_default();
             // Half a number is one too, so an answer is waited for.
             port = text.trim().parse().ok().filter(|port| get(*port, "/query.text").is_some());
-            port.is_some()
+            port.is_some() || guard.ended().is_some()
         })
         .unwrap();
-        Catalog { port: port.unwrap(), _guard: guard, _folder: folder }
-    }
-
-    /// One that hears TCP too: for that it takes the port behind its own, which another test may have got first.
-    fn with_tcp() -> Catalog {
-        for _ in 0..10 {
-            let catalog = Catalog::start();
-            let probe = || {
-                let mut stream = TcpStream::connect(("127.0.0.1", catalog.port + 1)).ok()?;
-                stream.write_all(br#"{"type":"probe","project":"probe","name":"probe","port":1}"#).ok()
-            };
-            let heard = || probe().is_some() && catalog.entry("probe").is_some();
-            if wait_until(Duration::from_secs(10), "the catalog's second port", heard).is_ok() {
-                return catalog;
-            }
-        }
-        panic!("ten catalog servers found the port behind their own taken");
+        let catalog = Catalog { port: port?, _guard: guard, _folder: folder };
+        let probe = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", catalog.port + 1)).ok()?;
+            stream.write_all(br#"{"type":"probe","project":"probe","name":"probe","port":1}"#).ok()
+        };
+        let heard = || probe().is_some() && catalog.entry("probe").is_some();
+        wait_until(Duration::from_secs(10), "the catalog's second port", heard).is_ok().then_some(catalog)
     }
 
     /// The options of a master that reports here.
@@ -191,7 +188,7 @@ fn the_catalog_lists_us_and_workers_find_us_there() {
 
 #[test]
 fn updates_by_tcp_arrive_too() {
-    let catalog = Catalog::with_tcp();
+    let catalog = Catalog::start();
     let mut options = catalog.options();
     options.master_env = vec![("CATALOG_UPDATE_PROTOCOL".into(), "tcp".into())];
     let site = Site::with(options);
