@@ -70,7 +70,11 @@ impl Master {
 
     pub(super) fn begin_checkpoint(&mut self, now: Timestamp) {
         // Jobs that have not entered the queue have no record in a checkpoint.
-        if self.checkpoint.is_some() || self.stopping || self.store_failed.is_some() || !self.factories.is_empty() {
+        if self.checkpoint.is_some()
+            || self.stopping
+            || self.store_failed.is_some()
+            || self.factories.put_off_compaction()
+        {
             return;
         }
         let next_cluster = self.next_cluster;

@@ -35,12 +35,15 @@ pub(super) struct Factories {
     by_cluster: BTreeMap<u32, Factory>,
     /// More of their jobs may enter than before.
     due: BTreeSet<u32>,
+    /// The journal is to be compacted as soon as there is no such cluster.
+    compaction_waits: bool,
 }
 
 impl Factories {
-    /// No cluster has any.
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_cluster.is_empty()
+    /// Whether a compaction has to wait for the last of them, which is remembered.
+    pub(super) fn put_off_compaction(&mut self) -> bool {
+        self.compaction_waits = !self.by_cluster.is_empty();
+        self.compaction_waits
     }
 }
 
@@ -162,6 +165,9 @@ impl Master {
                 }
             }
             self.close_factory(now, cluster);
+        }
+        if self.factories.compaction_waits && self.factories.by_cluster.is_empty() {
+            self.begin_checkpoint(now);
         }
     }
 

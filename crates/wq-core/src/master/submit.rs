@@ -187,6 +187,9 @@ impl Master {
                     return malformed(&format!("has the attribute {name}: names beginning with _Awq are not free"));
                 }
             }
+            if let Some(what) = unserved(&cluster.ad) {
+                return malformed(&format!("asks for {what}: use universe = vanilla"));
+            }
             if !rows_fit(rows, cluster.varying.len(), cluster.procs) {
                 return malformed("has a damaged table of procs");
             }
@@ -327,6 +330,24 @@ impl Master {
             let hold = crate::jobs::Hold { code, subcode: 0, reason: reason.into() };
             self.table.get_mut(slot).story_mut().hold = Some(hold);
         }
+    }
+}
+
+/// What a job asks for that no worker can offer: it would wait for ever, or run in another way than its owner thinks.
+fn unserved(ad: &[(String, String)]) -> Option<&'static str> {
+    let says = |name: &str, wanted: &str| {
+        let found = ad.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.is_some_and(|(_, text)| text.eq_ignore_ascii_case(wanted))
+    };
+    match () {
+        () if says("WantDocker", "true") => Some("Docker, which Work Queue workers do not run"),
+        () if says("WantContainer", "true") => Some("a container, which Work Queue workers do not run"),
+        () if says("JobUniverse", "8") || says("JobUniverse", "11") => {
+            Some("several machines at once, and Work Queue workers do not know each other")
+        }
+        () if says("JobUniverse", "10") => Some("the java universe, which Work Queue workers do not offer"),
+        () if says("JobUniverse", "13") => Some("a virtual machine, which Work Queue workers do not offer"),
+        () => None,
     }
 }
 

@@ -289,3 +289,26 @@ fn a_listing_of_some_attributes_shows_what_the_whole_ads_show() {
     assert!(names(&some[0]).contains(&"twice".to_owned()), "what an expression refers to comes along");
     assert!(names(&some[4]).contains(&"owner".to_owned()), "through another expression too");
 }
+
+#[test]
+fn what_no_worker_can_offer_is_refused_with_its_reason() {
+    let mut b = Bench::new();
+    let asked = [
+        (("WantDocker", "true"), "Docker"),
+        (("WantContainer", "true"), "a container"),
+        (("JobUniverse", "8"), "several machines"),
+        (("JobUniverse", "10"), "java"),
+        (("JobUniverse", "11"), "several machines"),
+        (("JobUniverse", "13"), "a virtual machine"),
+    ];
+    for (attribute, word) in asked {
+        let client = b.ask(Bench::submission(&[attribute], 1));
+        match b.reply(client) {
+            Some(control_proto::Reply::Refused { message, .. }) => {
+                assert!(message.contains(word) && message.ends_with("use universe = vanilla"), "{message}");
+            }
+            other => panic!("{attribute:?} was answered by {other:?}"),
+        }
+    }
+    b.submit(&[("JobUniverse", "5"), ("WantDocker", "false")], 1);
+}

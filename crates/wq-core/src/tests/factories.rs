@@ -148,3 +148,17 @@ fn a_large_cluster_enters_in_turns_and_a_drain_waits_for_all() {
     b.act(Action::Remove, Targets::Constraint("ProcId < 1999".into()));
     assert!(!b.seen.iter().any(|effect| matches!(effect, crate::Effect::Ended)));
 }
+
+#[test]
+fn the_journal_is_compacted_when_the_last_such_cluster_has_gone() {
+    let begun = |b: &Bench| b.journal.iter().any(|(_, record)| matches!(record, journal::Record::CheckpointBegin(_)));
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "1")], 2);
+    b.submit(&[], 1);
+    b.input(crate::io::Input::CompactionDue);
+    assert!(!begun(&b));
+    b.act(Action::Remove, Targets::Constraint("ClusterId == 1".into()));
+    assert!(begun(&b));
+    b.pass(5);
+    assert_eq!(b.restarted().query("true", &["ClusterId"]).len(), 1);
+}
