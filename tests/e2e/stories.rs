@@ -1,7 +1,8 @@
 //! The jobs whose event logs were recorded from HTCondor (`tests/data/userlog`) run here: each has the same events in the
 //! same order, without 006, which nothing measures (decision D65).
 //!
-//! Not among them: suspended jobs, which cannot be here; and those whose logs tell of file transfers (040) and of errors
+//! Not among them: suspended jobs, which cannot be here; the universes local and scheduler, whose jobs run on workers
+//! still; and those whose logs tell of file transfers (040) and of errors
 //! on the worker's side (021), which are not written yet.
 
 use std::collections::BTreeMap;

@@ -34,7 +34,7 @@ pub enum RowView {
     Grid,
     /// `-io`: bytes that running jobs read and wrote. Work Queue tells nothing of them, so there are no rows.
     Io,
-    /// `-factory`: clusters whose jobs are still made. Ours are made at submission, so there are none.
+    /// `-factory`: clusters whose jobs are still made. The master lists jobs, and none that have not entered the queue.
     Factory,
 }
 
