@@ -146,7 +146,8 @@ impl Link {
             End::Asked(question) => {
                 let link = Rc::into_inner(self).expect("nobody keeps a link that is out of the table");
                 let heard = link.reading.into_inner().rest;
-                return status::answer(link.stream.into_inner(), question, heard, shell).await;
+                // Boxed: inside this task it would cost each of ten thousand workers its room.
+                return Box::pin(status::answer(link.stream.into_inner(), question, heard, shell)).await;
             }
         };
         if self.stranger.get() {
