@@ -12,7 +12,7 @@ pub fn file(target: &str) -> PathBuf {
 /// The kept inputs of a target.
 ///
 /// # Errors
-/// The file cannot be read, or a line is not one that [`write`] writes.
+/// The file cannot be read, or a line is not one that [`write()`] writes.
 pub fn read(target: &str) -> Result<Vec<Vec<u8>>> {
     let path = file(target);
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
