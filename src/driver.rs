@@ -307,6 +307,7 @@ impl Shell {
             Effect::UserLog(entry) => self.with_writers(|(_, logs)| logs.write(entry)),
             Effect::LogMark { token } => self.with_writers(|(_, logs)| logs.mark(token)),
             Effect::Archive(departed) => self.with_history(|history| history.put(departed)),
+            Effect::SyncArchive => self.with_history(|history| history.sync()),
             Effect::Recall { job, submitted_s } => self.with_history(|history| history.recall(job, submitted_s)),
             Effect::DropBlob(id) => self.drop_blob(id),
             Effect::Answer { client, reply } => self.clients.answer(client, reply),

@@ -35,10 +35,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Rows that wait for the file to become writable; some 6 KB each. Beyond, the oldest are given up.
 const WAITING_MAX: usize = 10_000;
 
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    Change(Change),
+    Sync,
+}
+
 /// The thread's other end.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    orders: Option<Sender<Change>>,
+    orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -63,17 +70,22 @@ impl Keeper {
 
     /// Puts a job into the history.
     pub(crate) fn put(&self, departed: Box<Departed>) {
-        self.order(Change::Put(departed));
+        self.order(Order::Change(Change::Put(departed)));
     }
 
     /// Takes it out again.
     pub(crate) fn recall(&self, job: JobId, submitted_s: i64) {
-        self.order(Change::Recall(job, submitted_s));
+        self.order(Order::Change(Change::Recall(job, submitted_s)));
     }
 
-    fn order(&self, change: Change) {
+    /// Brings what was put to disk without the usual wait.
+    pub(crate) fn sync(&self) {
+        self.order(Order::Sync);
+    }
+
+    fn order(&self, order: Order) {
         let orders = self.orders.as_ref().expect("lives until the drop");
-        orders.send(change).expect("the thread ends only after this sender");
+        orders.send(order).expect("the thread ends only after this sender");
     }
 }
 
@@ -110,7 +122,7 @@ impl<R: Fn(Input)> Work<R> {
         Work { path, limits, report, store, waiting, upto, sync_at: None, retry_at: None, given_up: 0 }
     }
 
-    fn serve(mut self, queue: &Receiver<Change>) {
+    fn serve(mut self, queue: &Receiver<Order>) {
         // A damaged file is found at the start, not at the first end.
         self.write();
         while self.round(queue) {}
@@ -126,19 +138,19 @@ impl<R: Fn(Input)> Work<R> {
     }
 
     /// Waits for work and does it; false at the end.
-    fn round(&mut self, queue: &Receiver<Change>) -> bool {
+    fn round(&mut self, queue: &Receiver<Order>) -> bool {
         let due = [self.sync_at, self.retry_at].into_iter().flatten().min();
         let first = match due {
             Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match first {
-            Ok(change) => {
-                self.waiting.push_back(change);
+            Ok(order) => {
+                self.take(order);
                 let end = Instant::now() + LINGER;
                 for _ in 1..ROUND_MAX {
                     match queue.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                        Ok(change) => self.waiting.push_back(change),
+                        Ok(order) => self.take(order),
                         Err(_) => break,
                     }
                 }
@@ -155,6 +167,13 @@ impl<R: Fn(Input)> Work<R> {
             self.sync();
         }
         true
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Change(change) => self.waiting.push_back(change),
+            Order::Sync => self.sync_at = Some(Instant::now()),
+        }
     }
 
     /// Brings what waits into the file, and lets the jobs go whether that is possible or not.

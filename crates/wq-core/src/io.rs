@@ -494,6 +494,8 @@ pub enum Effect {
     },
     /// Put a job into the history, in place of what it may have of it, and report [`Input::Archived`].
     Archive(Box<Departed>),
+    /// Bring the history to disk now: something waits for [`Input::ArchiveSynced`].
+    SyncArchive,
     /// Take a job out of the history: it has not ended after all.
     Recall {
         /// Which.

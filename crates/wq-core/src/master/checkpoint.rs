@@ -145,8 +145,12 @@ impl Master {
             }
             Stage::Settling(upto, logged) => {
                 let (upto, logged) = (*upto, *logged);
-                if self.outputs_are_on_disk(now, upto) && self.history_is_on_disk(upto) && logged {
+                let archived = self.history_is_on_disk(upto);
+                if self.outputs_are_on_disk(now, upto) && archived && logged {
                     return self.end_checkpoint(&checkpoint, upto);
+                }
+                if !archived {
+                    self.effect(Effect::SyncArchive);
                 }
                 again = Some(LOOK_US);
             }
