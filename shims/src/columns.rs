@@ -61,6 +61,8 @@ enum Style {
 struct Wanted {
     /// The name, if it is a plain one.
     attribute: Option<String>,
+    /// The same in lower case, in which ads are searched without folding it each time.
+    folded: String,
     /// `None`: not an expression.
     expr: Option<Expr>,
 }
@@ -311,12 +313,13 @@ impl Wanted {
             && !["true", "false", "undefined", "error", "currenttime"]
                 .iter()
                 .any(|word| name.eq_ignore_ascii_case(word));
-        Wanted { attribute: plain.then(|| name.to_owned()), expr: parse_expr(text).ok() }
+        let attribute = plain.then(|| name.to_owned());
+        Wanted { attribute, folded: name.to_ascii_lowercase(), expr: parse_expr(text).ok() }
     }
 
     fn value(&self, job: &Job, env: &Env) -> Value {
         match (&self.attribute, &self.expr) {
-            (Some(name), _) => job.value(name, env),
+            (Some(_), _) => job.value(&self.folded, env),
             (None, Some(expr)) => job.eval(expr, env),
             (None, None) => Value::Undefined,
         }
@@ -325,7 +328,7 @@ impl Wanted {
     /// The attribute as written in the ad; any other expression as it was asked for.
     fn raw<'a>(&'a self, job: &'a Job) -> Option<&'a Expr> {
         match &self.attribute {
-            Some(name) => job.expr(name),
+            Some(_) => job.expr(&self.folded),
             None => self.expr.as_ref(),
         }
     }

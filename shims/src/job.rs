@@ -1,6 +1,6 @@
 //! The ads of an answer, with the questions that tables ask of them.
 
-use classad::{ClassAd, Env, Expr, Value, eval, parse_expr};
+use classad::{AttributeName, ClassAd, Env, Expr, Value, eval, parse_expr};
 use control_proto::client::Answer;
 use control_proto::listing::{self, ListingError};
 
@@ -17,6 +17,8 @@ pub struct Job {
 pub struct Jobs<'a> {
     frames: std::slice::Iter<'a, Vec<u8>>,
     ready: std::vec::IntoIter<Job>,
+    /// Names of the last row: the next one most often has the same.
+    names: Vec<AttributeName>,
     seen: u64,
     damage: Option<ListingError>,
 }
@@ -40,7 +42,7 @@ pub enum ListingFault {
 impl<'a> Jobs<'a> {
     /// The rows of an answer.
     pub fn new(answer: &'a Answer) -> Jobs<'a> {
-        Jobs { frames: answer.rows.iter(), ready: Vec::new().into_iter(), seen: 0, damage: None }
+        Jobs { frames: answer.rows.iter(), ready: Vec::new().into_iter(), names: Vec::new(), seen: 0, damage: None }
     }
 
     /// Whether all ads that were sent have been read.
@@ -67,7 +69,8 @@ impl Iterator for Jobs<'_> {
             }
             let frame = self.frames.next()?;
             let mut jobs = Vec::new();
-            self.damage = listing::read(frame, |row| jobs.push(Job::from_row(row))).err();
+            let names = &mut self.names;
+            self.damage = listing::read(frame, |row| jobs.push(Job::with_names(row, names))).err();
             self.ready = jobs.into_iter();
         }
     }
@@ -77,9 +80,18 @@ impl Job {
     /// From the attributes of a row: names and expression texts. A text that is no expression becomes `error`, so
     /// one damaged attribute does not hide a job.
     pub fn from_row(row: &[(&str, &str)]) -> Job {
+        Job::with_names(row, &mut Vec::new())
+    }
+
+    /// The same; `names` are those of the row before, and then of this one.
+    fn with_names(row: &[(&str, &str)], names: &mut Vec<AttributeName>) -> Job {
         let mut ad = ClassAd::new();
-        for (name, text) in row {
-            ad.insert(name, parse_expr(text).unwrap_or_else(|_| Expr::from(Value::Error)));
+        for (at, (name, text)) in row.iter().enumerate() {
+            if names.get(at).is_none_or(|known| known.spelling() != *name) {
+                names.truncate(at);
+                names.push(AttributeName::new(name));
+            }
+            ad.insert_as(&names[at], parse_expr(text).unwrap_or_else(|_| Expr::from(Value::Error)));
         }
         Job { ad }
     }

@@ -47,9 +47,7 @@ fn queries_of_many_jobs() {
     for (jobs, more, limit_ms) in [(10_000, 10_000, 20.0), (100_000, 90_000, 150.0)] {
         site.submit(&text(more));
         let took = best_ms(limit_ms, || query(&site));
-        tell(&format!("condor_q -constraint -af over {jobs} jobs, median, target"), took, "ms", Some(limit_ms));
-        // Twice the target is the slack of a busy machine.
-        hold(&format!("condor_q -constraint -af over {jobs} jobs, median"), took, "ms", 2.0 * limit_ms);
+        hold(&format!("condor_q -constraint -af over {jobs} jobs, median"), took, "ms", limit_ms);
     }
 }
 

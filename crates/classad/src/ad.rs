@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use crate::name::Name;
 use crate::parse::split_assignment;
 use crate::{Expr, ParseError, parse_expr};
 
@@ -32,6 +34,22 @@ struct Attribute {
 pub struct ClassAd {
     /// By lower-case name, which is also the order of `-long`.
     attributes: BTreeMap<Arc<str>, Attribute>,
+}
+
+/// An attribute's name, made once for many ads that have it.
+#[derive(Debug, Clone)]
+pub struct AttributeName(Name);
+
+impl AttributeName {
+    /// As it is to be spelt.
+    pub fn new(name: &str) -> AttributeName {
+        AttributeName(Name::new(name))
+    }
+
+    /// As it was spelt.
+    pub fn spelling(&self) -> &str {
+        self.0.text()
+    }
 }
 
 /// A line of an ad that is not `Name = expression`.
@@ -94,17 +112,23 @@ impl ClassAd {
     /// Sets an attribute and returns what it was. An existing name keeps its spelling.
     pub fn insert(&mut self, name: &str, expr: impl Into<Expr>) -> Option<Expr> {
         let expr = expr.into();
-        let folded = fold(name);
-        if let Some(attribute) = self.attributes.get_mut(folded.as_ref()) {
+        if let Some(attribute) = self.attributes.get_mut(fold(name).as_ref()) {
             return Some(std::mem::replace(&mut attribute.expr, expr));
         }
-        let name: Arc<str> = name.into();
-        let key = match folded {
-            Cow::Borrowed(_) => Arc::clone(&name),
-            Cow::Owned(lower) => lower.into(),
-        };
-        self.attributes.insert(key, Attribute { name, expr });
-        None
+        self.insert_as(&AttributeName::new(name), expr)
+    }
+
+    /// The same with a name that many ads have.
+    pub fn insert_as(&mut self, name: &AttributeName, expr: impl Into<Expr>) -> Option<Expr> {
+        let AttributeName(name) = name;
+        let expr = expr.into();
+        match self.attributes.entry(Arc::clone(name.lower())) {
+            Entry::Occupied(mut known) => Some(std::mem::replace(&mut known.get_mut().expr, expr)),
+            Entry::Vacant(free) => {
+                free.insert(Attribute { name: Arc::clone(name.shared()), expr });
+                None
+            }
+        }
     }
 
     /// Removes an attribute and returns what it was.

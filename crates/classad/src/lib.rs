@@ -19,7 +19,7 @@ mod parse;
 mod print;
 mod value;
 
-pub use ad::{AdError, ClassAd, Scope};
+pub use ad::{AdError, AttributeName, ClassAd, Scope};
 pub use env::{Env, HomeOf, OffsetAt, ZoneNameAt};
 pub use eval::eval;
 pub use expr::{Expr, References};

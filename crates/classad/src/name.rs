@@ -25,6 +25,11 @@ impl Name {
         &self.text
     }
 
+    /// As written, to be kept.
+    pub(crate) fn shared(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// In lower case: what scopes are asked for.
     pub(crate) fn lower(&self) -> &Arc<str> {
         &self.lower

@@ -131,7 +131,7 @@ fn of_store(query: &HistoryQuery, file: &Path, world: &World) -> Result<Answer, 
         Outcome::failure(format!("condor_history: cannot read {}: {why}\n", file.display()))
     };
     let question = serde_json::to_string(query).expect("a question is plain data");
-    let mut child = Command::new(helper())
+    let mut child = Command::new(reader())
         .args(["history", "--question", &question])
         .arg(file)
         .stdin(Stdio::null())
@@ -152,7 +152,7 @@ fn of_store(query: &HistoryQuery, file: &Path, world: &World) -> Result<Answer, 
 }
 
 /// `awq` stands where this program stands.
-fn helper() -> PathBuf {
+fn reader() -> PathBuf {
     let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join("awq")));
     beside.filter(|program| program.exists()).unwrap_or_else(|| "awq".into())
 }
