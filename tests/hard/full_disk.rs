@@ -107,5 +107,7 @@ fn a_full_disk_refuses_submissions_and_loses_nothing() {
     site.kill_9();
     site.start_master();
     assert_eq!(clusters(), accepted, "nothing acknowledged is lost, nothing refused is there ({refused_text})");
+    let all = || site.condor("condor_q", &["-af", "ClusterId"], "").ok().stdout;
+    site.wait_until(SOON, "the history to have the job that has ended", || all().lines().eq(accepted.iter()));
     site.stop_master();
 }
