@@ -80,12 +80,13 @@ impl Drop for Workers {
 fn condor_submit_workers_brings_workers_to_a_master() {
     let site = Site::start();
     // The workers that the script submits are jobs of this one, and its colleagues as soon as they run.
-    let _outer = site.worker(WorkerOptions { cores: 2, memory_mb: 4096, disk_mb: 8192, ..WorkerOptions::default() });
+    // They ask for little: the script's own 4 GB of disk for each would be more than some machine has free.
+    let _outer = site.worker(WorkerOptions::cores(2));
     let user = format!("awq-{}-{}", std::process::id(), site.port());
     let _folder = Workers(PathBuf::from(format!("/tmp/{user}-workers")));
     let port = site.port().to_string();
     let mut command = foreign(&site, "condor_submit_workers");
-    command.env("USER", &user).args(["-t", "30", "--cores", "1", "127.0.0.1", &port, "2"]);
+    command.env("USER", &user).args("-t 30 --cores 1 --memory 256 --disk 256 127.0.0.1".split(' ')).args([&port, "2"]);
     let answer = run_command(&mut command, b"", SOON).ok();
     assert!(answer.stdout.contains("2 job(s) submitted to cluster 1."), "{answer}");
     site.wait_until(SOON, "three workers", || {
