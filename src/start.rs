@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use journal::keeper::Compaction;
 use nix::unistd::{Gid, Group, geteuid, getuid};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -33,7 +34,7 @@ use crate::outputs::{self, Outputs, Words};
 use crate::places::{self, StateDir};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
-use crate::record_keeper::{Compaction, RecordKeeper};
+use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
 use crate::status::About;
 use crate::{catalog, control, legacy, limits, logging, recovery, stop};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use control_proto::frame::{self, Kind, Splitter};
 use control_proto::{Reply, Request, read_head};
 use journal::Writer;
+use journal::keeper::Compaction;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Notify;
@@ -25,7 +26,7 @@ use crate::links::{self, Links};
 use crate::outputs::{Outputs, Words};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
-use crate::record_keeper::{Compaction, RecordKeeper};
+use crate::record_keeper::RecordKeeper;
 use crate::status::About;
 
 /// Most links of a bench.

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
+use journal::keeper::{Compaction, Order};
 use journal::{BlobHash, Record, Storage, Writer};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use wq_core::ids::RecordNo;
 
-use super::compaction::Compaction;
-use super::keeper::{Keeper, Order};
+use super::thread::serve;
 use crate::report::Report;
 
 /// The thread's other end.
@@ -39,14 +39,14 @@ impl RecordKeeper {
         turn: Rc<Notify>,
     ) -> std::io::Result<RecordKeeper> {
         let (orders, queue) = channel();
-        let mut keeper = Keeper::new(writer, storage, compaction, Box::new(contents), results);
-        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.serve(&queue))?;
+        let builder = std::thread::Builder::new().name("journal".into());
+        let thread = builder.spawn(move || serve(writer, storage, compaction, contents, &results, &queue))?;
         Ok(RecordKeeper { orders: Some(orders), gathered: RefCell::default(), turn, thread: Some(thread) })
     }
 
     /// Appends a record of the core; with `promise` it is reported when it is on disk.
     pub(crate) fn keep(&self, no: RecordNo, record: Box<Record>, promise: bool) {
-        self.put(Order::Record { no: Some(no), record, promise });
+        self.put(Order::Record { no: Some(no.0), record, promise });
     }
 
     /// Appends a record of the shell.
@@ -56,7 +56,7 @@ impl RecordKeeper {
 
     /// Reports `upto` when everything before is on disk.
     pub(crate) fn sync(&self, upto: RecordNo) {
-        self.put(Order::Sync(upto));
+        self.put(Order::Sync(upto.0));
     }
 
     /// Hands over what was gathered.

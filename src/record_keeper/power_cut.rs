@@ -1,18 +1,18 @@
 //! Core and journal thread together on a disk whose power fails at any operation, in the middle of compactions too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use control_proto::{Act, Action, ClusterRequest, Query, Reply, Request, Selection, Submit, Targets};
+use journal::keeper::{Compaction, Keeper, Order, Told};
 use journal::powercut::{Dice, Disk};
-use journal::{Writer, replay};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use journal::{BlobHash, Writer, replay};
 use wq_core::ids::{ClientId, JobId, RecordNo, Timestamp};
 use wq_core::io::{Ask, Caller};
 use wq_core::{Config, Effect, Input, Master};
 
-use super::compaction::Compaction;
-use super::keeper::{Keeper, Order};
-use crate::report::Report;
+use super::thread::input_of;
 
 /// Turns of a history.
 const STEPS: u64 = 50;
@@ -23,10 +23,13 @@ enum Wish {
     Out(JobId),
 }
 
+/// Nothing: the jobs here name none.
+type Contents = fn(&BlobHash) -> Option<Vec<u8>>;
+
 struct World {
     core: Master,
-    keeper: Keeper<Disk>,
-    got: UnboundedReceiver<Report>,
+    keeper: Keeper<Disk, Contents, Box<dyn FnMut(Told)>>,
+    got: Rc<RefCell<VecDeque<Told>>>,
     now: Timestamp,
     wishes: BTreeMap<ClientId, Wish>,
     clients: u64,
@@ -39,13 +42,20 @@ struct World {
 
 impl World {
     fn new(disk: Disk) -> World {
-        let (results, got) = unbounded_channel();
+        let got = Rc::<RefCell<VecDeque<Told>>>::default();
+        let results = Rc::clone(&got);
         let writer = Writer::create([1; 16]).with_rotation_at(1500);
         let mut core = Master::new(Config::default());
         core.start(Timestamp(0));
         World {
             core,
-            keeper: Keeper::new(writer, disk, Compaction::new(2500, 0), Box::new(|_| None), results),
+            keeper: Keeper::new(
+                writer,
+                disk,
+                Compaction::new(2500, 0),
+                |_| None,
+                Box::new(move |told| results.borrow_mut().push_back(told)),
+            ),
             got,
             now: Timestamp(1_000_000_000),
             wishes: BTreeMap::new(),
@@ -92,9 +102,9 @@ impl World {
             while let Some(effect) = self.core.poll_effect() {
                 match effect {
                     Effect::Record { no, record, promise } => {
-                        orders.push(Order::Record { no: Some(no), record, promise });
+                        orders.push(Order::Record { no: Some(no.0), record, promise });
                     }
-                    Effect::Sync { upto } => orders.push(Order::Sync(upto)),
+                    Effect::Sync { upto } => orders.push(Order::Sync(upto.0)),
                     Effect::LogMark { token } => {
                         self.core.handle(self.now, Input::Logged { token, warnings: Vec::new() });
                     }
@@ -106,8 +116,10 @@ impl World {
             if !quiet {
                 self.keeper.take(orders);
             }
-            while let Ok(Report::Input(input)) = self.got.try_recv() {
+            loop {
+                let Some(told) = self.got.borrow_mut().pop_front() else { break };
                 quiet = false;
+                let Some(input) = input_of(told) else { continue };
                 self.failed |= matches!(input, Input::StoreFailed { .. } | Input::StoreFull { .. });
                 self.core.handle(self.now, input);
             }

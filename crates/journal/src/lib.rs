@@ -1,7 +1,7 @@
 //! The journal: the durable story of the queue, as bytes.
 //!
 //! What is here: the records ([`Record`]), their frames ([`frame`]), the [`Writer`] that turns records into steps on
-//! segment files, the [`Storage`] that carries them out, the scan that reads a journal back and tells a torn tail from
+//! segment files, the [`keeper`] that decides what is written and synced together, the [`Storage`] that carries them out, the scan that reads a journal back and tells a torn tail from
 //! damage, and the salvage of a damaged one. What is not: files (the shell implements [`Storage`]), clocks, threads,
 //! and the meaning of a record for the queue, which is the core's. The bytes are described in `docs/journal-format.md`.
 //!
@@ -11,6 +11,7 @@ mod checkpoint;
 mod error;
 pub mod frame;
 mod job_id;
+pub mod keeper;
 mod old;
 #[doc(hidden)]
 pub mod powercut;

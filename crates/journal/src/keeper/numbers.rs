@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use journal::{EventsUpto, HistoryUpto, OutputsUpto, Record};
-use wq_core::ids::RecordNo;
+use crate::record::{EventsUpto, HistoryUpto, OutputsUpto, Record};
 
 /// The journal numbers its own marks and the shell's records too, so the two drift apart; what the core writes *about*
 /// records is put into the journal's numbers.
@@ -18,10 +17,10 @@ impl Numbers {
     const STEPS_MAX: usize = 1 << 16;
 
     /// The core's record `no` is the journal's `seq`; a refused one counts as the last that is there.
-    pub(super) fn note(&mut self, no: RecordNo, seq: u64) {
-        let ahead = seq.cast_signed() - no.0.cast_signed();
+    pub(super) fn note(&mut self, no: u64, seq: u64) {
+        let ahead = seq.cast_signed() - no.cast_signed();
         if self.steps.back().map_or(0, |(_, ahead)| *ahead) != ahead {
-            self.steps.push_back((no.0, ahead));
+            self.steps.push_back((no, ahead));
             if self.steps.len() > Self::STEPS_MAX {
                 self.steps.pop_front();
             }
@@ -29,8 +28,8 @@ impl Numbers {
     }
 
     /// Records from this one on are not in the journal after all.
-    pub(super) fn forget_from(&mut self, no: RecordNo) {
-        while self.steps.pop_back_if(|(from, _)| *from >= no.0).is_some() {}
+    pub(super) fn forget_from(&mut self, no: u64) {
+        while self.steps.pop_back_if(|(from, _)| *from >= no).is_some() {}
     }
 
     fn seq(&self, no: u64) -> u64 {
@@ -62,7 +61,7 @@ mod tests {
     fn numbers_follow_the_journal() {
         let mut numbers = Numbers::default();
         for (no, seq) in [(1, 1), (2, 3), (3, 4), (4, 7)] {
-            numbers.note(RecordNo(no), seq);
+            numbers.note(no, seq);
         }
         assert_eq!([1, 2, 3, 4, 5].map(|no| numbers.seq(no)), [1, 3, 4, 7, 8]);
         let mut record = Record::from(EventsUpto { seq: 3 });
@@ -77,12 +76,12 @@ mod tests {
     fn a_refused_record_is_the_one_before() {
         let mut numbers = Numbers::default();
         for (no, seq) in [(1, 1), (2, 3), (3, 4), (4, 5)] {
-            numbers.note(RecordNo(no), seq);
+            numbers.note(no, seq);
         }
-        numbers.forget_from(RecordNo(3));
-        numbers.note(RecordNo(3), 3);
-        numbers.note(RecordNo(4), 4);
-        numbers.note(RecordNo(5), 4);
+        numbers.forget_from(3);
+        numbers.note(3, 3);
+        numbers.note(4, 4);
+        numbers.note(5, 4);
         assert_eq!([1, 2, 3, 4, 5, 6].map(|no| numbers.seq(no)), [1, 3, 3, 4, 4, 5]);
     }
 }

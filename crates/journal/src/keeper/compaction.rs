@@ -1,11 +1,12 @@
 //! When the journal is compacted (decision D53): what it holds beyond the live jobs is at most as much as they take, or the
 //! floor if that is more. While a checkpoint is written its size comes on top.
 
-use journal::{Record, Segment, Step, Writer};
+use crate::record::Record;
+use crate::writer::{Segment, Step, Writer};
 
 /// What is known of live and other bytes.
 #[derive(Debug)]
-pub(crate) struct Compaction {
+pub struct Compaction {
     /// Bytes that are no reason to compact.
     floor: u64,
     /// Bytes of the last complete checkpoint.
@@ -22,8 +23,8 @@ pub(crate) struct Compaction {
 }
 
 impl Compaction {
-    /// For a journal whose last complete checkpoint has `live` bytes.
-    pub(crate) fn new(floor: u64, live: u64) -> Compaction {
+    /// For a journal whose last complete checkpoint has `live` bytes; `floor` bytes beyond it are no reason to compact.
+    pub fn new(floor: u64, live: u64) -> Compaction {
         Compaction {
             floor,
             live,
