@@ -261,6 +261,10 @@ mod tests {
         keeper.keep(RecordNo(1), promise(1), true);
         keeper.flush();
         assert_eq!(hear(&mut got), "Stored { upto: RecordNo(1) }");
+        // The mark follows that report, and has been written when the next one comes.
+        keeper.sync(RecordNo(1));
+        keeper.flush();
+        assert_eq!(hear(&mut got), "Stored { upto: RecordNo(1) }");
         full.store(true, Ordering::SeqCst);
         keeper.keep(RecordNo(2), promise(2), true);
         keeper.keep(RecordNo(3), submitted(), true);

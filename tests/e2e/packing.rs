@@ -7,7 +7,7 @@ use crate::support::{Gate, SOON, TERMINATED, count, started, wait_for_event};
 /// Three jobs of which two fit at once: the third starts when one has ended.
 fn two_of_three(request: &str) {
     let site = Site::start();
-    let _worker = site.worker(WorkerOptions { memory_mb: 2000, disk_mb: 2000, ..WorkerOptions::cores(8) });
+    let _worker = site.worker(WorkerOptions { memory_mb: 2000, disk_mb: 200, ..WorkerOptions::cores(8) });
     let gate = Gate::closed(&site);
     let script = gate.script(&site);
     let text = format!("executable = {}\narguments = $(Process)\nlog = log\n{request}\nqueue 3\n", script.display());
@@ -37,7 +37,7 @@ fn memory_is_shared_out() {
 
 #[test]
 fn disk_is_shared_out() {
-    two_of_three("request_disk = 900MB");
+    two_of_three("request_disk = 90MB");
 }
 
 #[test]

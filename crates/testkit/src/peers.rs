@@ -19,7 +19,7 @@ pub struct WorkerOptions {
     pub gpus: u32,
     /// Memory announced in MB; default 1024.
     pub memory_mb: u64,
-    /// Disk announced in MB; default 4096.
+    /// Disk announced in MB; default 512. A worker that finds less free disk than it promised leaves at once.
     pub disk_mb: u64,
     /// File with the shared password (`-P`).
     pub password_file: Option<PathBuf>,
@@ -42,7 +42,7 @@ impl Default for WorkerOptions {
             cores: 1,
             gpus: 0,
             memory_mb: 1024,
-            disk_mb: 4096,
+            disk_mb: 512,
             password_file: None,
             port: None,
             catalog_port: None,
