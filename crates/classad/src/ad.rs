@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use crate::expr::Node;
 use crate::name::Name;
 use crate::parse::split_assignment;
-use crate::{Expr, ParseError, parse_expr};
+use crate::{AbsTime, Expr, ParseError, Value, parse_expr};
 
 /// Where an evaluation finds attributes: an ad, or something that makes an ad's attributes as they are asked for.
 pub trait Scope {
@@ -80,7 +81,9 @@ impl ClassAd {
         ClassAd::default()
     }
 
-    /// Reads the old syntax, one `Name = expression` a line, empty lines skipped: what `condor_q -long` prints.
+    /// Reads the old syntax, one `Name = expression` a line, empty lines skipped: what `condor_q -long` prints. As in
+    /// HTCondor, where ads travel in this form, a time that is an attribute's whole value forgets how it was written:
+    /// a span becomes a number of seconds, a date is told in UTC.
     pub fn from_old_text(text: &str) -> Result<ClassAd, AdError> {
         let mut ad = ClassAd::new();
         for (index, line) in text.lines().enumerate() {
@@ -94,7 +97,7 @@ impl ClassAd {
                 attribute: name.clone(),
                 source,
             })?;
-            ad.insert(&name, expr);
+            ad.insert(&name, stored(expr));
         }
         Ok(ad)
     }
@@ -157,6 +160,16 @@ impl ClassAd {
         let mut attributes: Vec<_> = self.iter().collect();
         attributes.sort_by_key(|(name, _)| name.len());
         attributes.into_iter()
+    }
+}
+
+/// A literal as an ad keeps it that was read in the old syntax.
+fn stored(expr: Expr) -> Expr {
+    match &expr.0 {
+        Node::Literal(Value::RelTime(secs)) => Expr::from(*secs),
+        Node::Literal(Value::AbsTime(time)) => Value::AbsTime(AbsTime { secs: time.secs, offset_s: 0 }).into(),
+        Node::List(items) => Expr(Node::List(items.iter().cloned().map(stored).collect())),
+        _ => expr,
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct ScopeId(u32);
 impl ScopeId {
     pub(crate) const MY: ScopeId = ScopeId(0);
     const TARGET: ScopeId = ScopeId(1);
+    /// No place at all: the mark of lists that a function made. Their elements are values.
+    pub(crate) const MADE: ScopeId = ScopeId(u32::MAX);
 }
 
 /// Scopes of nested ads are numbered after the two roots.
@@ -270,6 +272,11 @@ impl<'e> Machine<'e> {
         Some((self.lookup(name, other)?, other))
     }
 
+    /// Whether the scope is that of an ad within another one.
+    pub(crate) fn is_nested(&self, scope: ScopeId) -> bool {
+        self.parent(scope).is_some()
+    }
+
     fn parent(&self, scope: ScopeId) -> Option<ScopeId> {
         let nested = scope.0.checked_sub(ROOTS)?;
         self.nested[nested as usize].parent
@@ -348,7 +355,11 @@ impl<'e> Machine<'e> {
                     values.push(self.value(&val));
                 }
                 self.depth -= 1;
-                self.list(values)
+                // Of the same kind as the list that was written.
+                match self.list(values) {
+                    Val::List(values, _) => Val::List(values, ScopeId::MY),
+                    failed => failed,
+                }
             }
             _ => Val::Error,
         }
@@ -359,7 +370,9 @@ impl<'e> Machine<'e> {
             (Val::Error, _) | (_, Val::Error) => Val::Error,
             (Val::Undefined, _) | (_, Val::Undefined) => Val::Undefined,
             (Val::List(items, scope), Val::Int(index)) => {
-                match usize::try_from(index).ok().and_then(|index| items.get(index)) {
+                // The library counts elements in 32 bits.
+                match usize::try_from(index as i32).ok().and_then(|index| items.get(index)) {
+                    Some(item) if scope == ScopeId::MADE => self.eval(item, ScopeId::MY),
                     Some(item) => self.eval(item, scope),
                     None => Val::Error,
                 }
@@ -390,7 +403,7 @@ impl<'e> Machine<'e> {
         if values.len() > LIST_MAX || !self.charge(values.len()) {
             return Val::Error;
         }
-        Val::List(values.into_iter().map(Expr::from).collect(), ScopeId::MY)
+        Val::List(values.into_iter().map(Expr::from).collect(), ScopeId::MADE)
     }
 
     /// A text made by a function, if it is not too long.

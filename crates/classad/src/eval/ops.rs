@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Truth, Val};
+use super::{ScopeId, Truth, Val};
 use crate::AbsTime;
 use crate::expr::{BinaryOp, UnaryOp};
 
@@ -51,6 +51,8 @@ pub(crate) fn identical(left: &Val, right: &Val) -> Option<bool> {
         (Val::Str(a), Val::Str(b)) => a == b,
         (Val::AbsTime(a), Val::AbsTime(b)) => a.secs == b.secs && a.offset_s == b.offset_s,
         (Val::RelTime(a), Val::RelTime(b)) => a == b,
+        // A list that a function made is of another kind to the library than one that is written.
+        (Val::List(_, a), Val::List(_, b)) if (*a == ScopeId::MADE) != (*b == ScopeId::MADE) => false,
         (Val::List(..), Val::List(..)) | (Val::Ad(_), Val::Ad(_)) => return None,
         _ => false,
     })
@@ -168,13 +170,16 @@ fn later(time: AbsTime, span_s: f64) -> Val {
 
 fn bits(op: BinaryOp, left: &Val, right: &Val) -> Val {
     let (Val::Int(a), Val::Int(b)) = (left, right) else { return Val::Error };
-    // Shift counts are taken modulo 64, as the processor does.
+    // Shift counts are taken modulo 64, as the processor does; the library takes care of its own that negative numbers
+    // keep their sign, or lose it, and counts differently there.
     Val::Int(match op {
         BinaryOp::BitAnd => a & b,
         BinaryOp::BitOr => a | b,
         BinaryOp::BitXor => a ^ b,
         BinaryOp::Shl => a.wrapping_shl(*b as u32),
+        BinaryOp::Shr if *a < 0 => a >> (*b).clamp(0, 63),
         BinaryOp::Shr => a.wrapping_shr(*b as u32),
+        _ if *a < 0 && b % 64 == 0 => 0,
         _ => (*a as u64).wrapping_shr(*b as u32) as i64,
     })
 }

@@ -95,15 +95,23 @@ fn environment(args: &mut Args<'_, '_, '_>, entries: &BTreeMap<String, String>) 
     args.machine.text(&out)
 }
 
-/// The older form separates by semicolons and quotes nothing.
+/// What may separate the entries of the older form.
+const DELIMITERS_V1: &str = "!#$%&*+,-/:;<>?@^`|~\u{1f}";
+
+/// The older form separates by semicolons, or by what stands in front, and quotes nothing.
 fn env_v1_to_v2(args: &mut Args<'_, '_, '_>) -> Val {
     let text = match args.val(0) {
         Val::Str(text) => text,
         Val::Undefined => return Val::Undefined,
         _ => return Val::Error,
     };
+    // A delimiter in front names itself, so that values may contain the usual one.
+    let (delimiter, body) = match text.chars().next() {
+        Some(first) if DELIMITERS_V1.contains(first) => (first, &text[first.len_utf8()..]),
+        _ => (';', &*text),
+    };
     let mut entries = BTreeMap::new();
-    let words = text.split([';', '\n']).map(str::trim_start).filter(|word| !word.is_empty());
+    let words = body.split([delimiter, '\n']).map(str::trim_start).filter(|word| !word.is_empty());
     match add_entries(&mut entries, words) {
         Some(()) => environment(args, &entries),
         None => Val::Error,
@@ -188,15 +196,12 @@ fn user_home(args: &mut Args<'_, '_, '_>) -> Val {
     }
 }
 
-/// We have no maps of users, so there is only the value given for that case.
+/// We have no maps of users, so there is only the value given for that case, whatever it is.
 fn user_map(args: &mut Args<'_, '_, '_>) -> Val {
-    match args.len() {
-        4 => match args.val(3) {
-            text @ Val::Str(_) => text,
-            _ => Val::Undefined,
-        },
-        _ => Val::Undefined,
+    if matches!((args.val(0), args.val(1)), (Val::Error, _) | (_, Val::Error)) {
+        return Val::Error;
     }
+    if args.len() == 4 { args.val(3) } else { Val::Undefined }
 }
 
 /// Natural order: numbers inside count as numbers, `1.9` before `1.10`. Numbers with leading zeros are fractions:
@@ -210,23 +215,29 @@ pub(super) fn natural_difference<'a>(a: &'a [u8], b: &'a [u8]) -> i64 {
     let Some(differs) = differs else { return 0 };
     let run = a[..differs].iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let run_start = differs - run;
-    let digits = |text: &[u8]| text[differs.min(text.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
-    let leads = |text: &[u8]| matches!(byte(text, run_start), b'1'..=b'9');
-    // Bytes are signed, as C's characters here are.
-    let bytes = i64::from(byte(a, differs) as i8) - i64::from(byte(b, differs) as i8);
-    if leads(a) && leads(b) {
-        let longer = digits(a).cmp(&digits(b));
-        if longer.is_ne() {
-            return longer as i64;
-        }
-    } else if run > 0 && a[run_start..differs].iter().all(|b| *b == b'0') {
-        let ends = |text: &[u8]| !byte(text, differs).is_ascii_digit();
-        if ends(a) != ends(b) {
-            // The one whose zeros go on with digits is the smaller fraction.
-            return if ends(a) { 1 } else { -1 };
+    let number = |text: &'a [u8]| {
+        let from = &text[run_start.min(text.len())..];
+        &from[..from.iter().take_while(|b| b.is_ascii_digit()).count()]
+    };
+    let (left, right) = (number(a), number(b));
+    if let ([first, ..], [other, ..]) = (left, right) {
+        let difference = if *first != b'0' && *other != b'0' {
+            left.len() as i64 - right.len() as i64
+        } else {
+            zeros_before_digits(right) - zeros_before_digits(left)
+        };
+        if difference != 0 {
+            return difference;
         }
     }
-    bytes
+    // Bytes are signed, as C's characters here are.
+    i64::from(byte(a, differs) as i8) - i64::from(byte(b, differs) as i8)
+}
+
+/// How many zeros stand before another digit at the beginning of a number.
+fn zeros_before_digits(number: &[u8]) -> i64 {
+    let zeros = number.iter().take_while(|digit| **digit == b'0').count();
+    (if zeros == number.len() { zeros.saturating_sub(1) } else { zeros }) as i64
 }
 
 fn version_difference(args: &mut Args<'_, '_, '_>) -> Val {

@@ -88,6 +88,8 @@ fn interval(args: &mut Args<'_, '_, '_>) -> Val {
             None => return Val::Error,
         },
     };
+    // The library keeps seconds in 32 bits here.
+    let secs = secs as i32;
     let sign = if secs < 0 { "-" } else { "" };
     let secs = secs.unsigned_abs();
     let (days, hours, minutes, secs) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60, secs % 60);

@@ -21,6 +21,9 @@ pub(super) const TABLE: &[Function] = &[
 
 const DELIMITERS: &str = ", ";
 
+/// Those of membership when none are given.
+const DELIMITERS_OF_MEMBERS: &str = ", \t\r\n";
+
 type Same = fn(&str, &str) -> bool;
 
 fn by_case(a: &str, b: &str) -> bool {
@@ -47,14 +50,14 @@ pub(super) fn delimiters(args: &mut Args<'_, '_, '_>, index: usize) -> Option<Ar
     }
 }
 
-/// As [`delimiters`] for the third argument; undefined ones are the usual ones.
+/// As [`delimiters`] for the third argument of membership; undefined ones are the usual ones.
 fn optional_delimiters(args: &mut Args<'_, '_, '_>) -> Option<Arc<str>> {
     if args.len() <= 2 {
-        return Some(DELIMITERS.into());
+        return Some(DELIMITERS_OF_MEMBERS.into());
     }
     match args.val(2) {
         Val::Str(text) => Some(text),
-        Val::Undefined => Some(DELIMITERS.into()),
+        Val::Undefined => Some(DELIMITERS_OF_MEMBERS.into()),
         _ => None,
     }
 }
@@ -96,8 +99,10 @@ fn folded(args: &mut Args<'_, '_, '_>, fold: Fold) -> Val {
         Fold::Sum => Some(numbers.into_iter().sum()),
         Fold::Avg if numbers.is_empty() => Some(0.0),
         Fold::Avg => Some(numbers.into_iter().sum::<f64>() / count),
-        Fold::Min => numbers.into_iter().reduce(f64::min),
-        Fold::Max => numbers.into_iter().reduce(f64::max),
+        // The library begins with the largest and the smallest positive number of C's `float`.
+        Fold::Min if count > 0.0 => Some(numbers.into_iter().fold(f64::from(f32::MAX), f64::min)),
+        Fold::Max if count > 0.0 => Some(numbers.into_iter().fold(f64::from(f32::MIN_POSITIVE), f64::max)),
+        Fold::Min | Fold::Max => None,
     };
     match result {
         None => Val::Undefined,
@@ -136,7 +141,8 @@ fn intersect(args: &mut Args<'_, '_, '_>) -> Val {
     Val::Bool(items(a, delimiters).any(|item| items(b, delimiters).any(|other| other == item)))
 }
 
-/// Whether each item of the first is in the second. An undefined first text has no items.
+/// Whether each item of the first is in the second. An undefined first text has no items, nor has an empty one; one of
+/// nothing but delimiters is no subset.
 fn subset(args: &mut Args<'_, '_, '_>, same: Same) -> Val {
     let (a, b, delimiters) = (args.val(0), args.val(1), optional_delimiters(args));
     match (a, b, delimiters) {
@@ -144,7 +150,9 @@ fn subset(args: &mut Args<'_, '_, '_>, same: Same) -> Val {
             if !charge_pairs(args, &a, &b) {
                 return Val::Error;
             }
-            Val::Bool(items(&a, &delimiters).all(|item| items(&b, &delimiters).any(|other| same(other, item))))
+            let has_items = a.is_empty() || items(&a, &delimiters).next().is_some();
+            let held = |item| items(&b, &delimiters).any(|other| same(other, item));
+            Val::Bool(has_items && items(&a, &delimiters).all(held))
         }
         (Val::Undefined, Val::Undefined, Some(_)) => Val::Undefined,
         (Val::Undefined, Val::Str(_), Some(_)) => Val::Bool(true),

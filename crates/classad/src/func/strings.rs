@@ -109,6 +109,8 @@ fn substr(args: &mut Args<'_, '_, '_>) -> Val {
         [Val::Str(text), Val::Int(offset), Val::Int(length)] => (text, *offset, Some(*length)),
         _ => return Val::Error,
     };
+    // The library keeps both in 32 bits.
+    let (offset, length) = (i64::from(offset as i32), length.map(|length| i64::from(length as i32)));
     let total = text.len() as i64;
     let from = if offset < 0 { total.saturating_add(offset).max(0) } else { offset.min(total) };
     let to = match length {

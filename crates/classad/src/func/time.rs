@@ -286,13 +286,14 @@ pub(super) fn strftime(format: &str, date: &Date, secs: i64, offset_s: i32, zone
             continue;
         }
         let before = rest.as_str();
+        let style = FieldStyle::take(&mut rest);
         let mut conversion = rest.next();
         // Alternative forms of other locales.
         if let Some('E' | 'O') = conversion {
             conversion = rest.next();
         }
-        match conversion.and_then(|c| converted(c, date, secs, offset_s, zone)) {
-            Some(text) => out.push_str(&text),
+        match conversion.and_then(|c| Some((c, converted(c, date, secs, offset_s, zone)?))) {
+            Some((conversion, text)) => style.push(&mut out, conversion, text),
             None => {
                 out.push('%');
                 rest = before.chars();
@@ -301,6 +302,71 @@ pub(super) fn strftime(format: &str, date: &Date, secs: i64, offset_s: i32, zone
     }
     out
 }
+
+/// What GNU's library allows between `%` and the conversion: flags and a width.
+#[derive(Default)]
+struct FieldStyle {
+    /// `-` no padding, `_` blanks, `0` zeros; the last one counts.
+    padding: Option<char>,
+    upper: bool,
+    swapped: bool,
+    width: usize,
+}
+
+impl FieldStyle {
+    fn take(rest: &mut std::str::Chars<'_>) -> FieldStyle {
+        let mut style = FieldStyle::default();
+        loop {
+            let after = rest.clone();
+            match rest.next() {
+                Some(flag @ ('-' | '_' | '0')) => style.padding = Some(flag),
+                Some('^') => style.upper = true,
+                Some('#') => style.swapped = true,
+                _ => {
+                    *rest = after;
+                    break;
+                }
+            }
+        }
+        while let Some(digit) = rest.as_str().chars().next().and_then(|c| c.to_digit(10)) {
+            rest.next();
+            // Beyond the longest text the field is refused anyway.
+            style.width = (style.width * 10 + digit as usize).min(WIDTH_MAX);
+        }
+        style
+    }
+
+    fn push(&self, out: &mut String, conversion: char, text: String) {
+        let is_number = "CdegGHIjklmMsSuUVwWyY".contains(conversion);
+        let text = match conversion {
+            'Z' | 'p' if self.swapped => text.to_lowercase(),
+            'a' | 'A' | 'b' | 'B' | 'h' if self.swapped => text.to_uppercase(),
+            _ if self.upper => text.to_uppercase(),
+            _ => text,
+        };
+        let blanks = matches!(conversion, 'e' | 'k' | 'l');
+        let (text, natural) = match (is_number, self.padding) {
+            (true, Some(_)) => {
+                let bare = text.trim_start_matches(if blanks { ' ' } else { '0' });
+                let bare = if bare.is_empty() { "0" } else { bare };
+                (bare.to_owned(), text.len())
+            }
+            _ => (text, 0),
+        };
+        let (fill, width) = match self.padding {
+            Some('-') => (' ', self.width),
+            Some('_') => (' ', self.width.max(natural)),
+            Some(_) => ('0', self.width.max(natural)),
+            None if is_number && !blanks => ('0', self.width),
+            None => (' ', self.width),
+        };
+        out.extend(std::iter::repeat_n(fill, width.saturating_sub(text.len())));
+        out.push_str(&text);
+    }
+}
+
+/// The widest field.
+const WIDTH_MAX: usize = 4096;
 
 fn converted(conversion: char, date: &Date, secs: i64, offset_s: i32, zone: &str) -> Option<String> {
     let again = |format: &str| strftime(format, date, secs, offset_s, zone);

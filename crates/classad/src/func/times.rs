@@ -1,7 +1,7 @@
 //! Functions of dates and times. What needs the clock or the zone is undefined when the environment lacks it.
 
 use super::call::{Args, Function};
-use super::time::{Date, parse_abs_time, parse_rel_time, strftime};
+use super::time::{Date, strftime};
 use super::types::truncate;
 use crate::eval::{Machine, ScopeId, Val};
 use crate::{AbsTime, ClassAd, Value};
@@ -60,14 +60,15 @@ fn now(machine: &Machine<'_>) -> Val {
     machine.env.now_s.map_or(Val::Undefined, |now_s| local_or_undefined(machine, now_s))
 }
 
-/// `absTime([time[, offset]])`: now, a number of seconds or a text.
+/// `absTime([time[, offset]])`: now, or a number of seconds. A text that was computed comes back as it is, as in the
+/// library; one that is written is a literal and never comes here.
 fn abs_time(args: &mut Args<'_, '_, '_>) -> Val {
     let offset_s = match args.len() {
         0 => return now(args.machine),
         1 => None,
         _ => match args.val(1) {
-            Val::Int(offset) => i32::try_from(offset).ok(),
-            Val::Real(offset) => i32::try_from(truncate(offset)).ok(),
+            Val::Int(offset) => Some(offset as i32),
+            Val::Real(offset) => Some(truncate(offset) as i32),
             _ => None,
         },
     };
@@ -79,11 +80,7 @@ fn abs_time(args: &mut Args<'_, '_, '_>) -> Val {
         Val::Real(secs) | Val::RelTime(secs) => truncate(secs),
         Val::AbsTime(time) => return Val::AbsTime(time),
         Val::Undefined => return Val::Undefined,
-        Val::Str(text) => {
-            let Some(greenwich) = parse_abs_time(&text, Some(0)) else { return Val::Error };
-            let Some(here) = local(args.machine, greenwich.secs) else { return Val::Undefined };
-            return parse_abs_time(&text, Some(here.offset_s)).map_or(Val::Error, Val::AbsTime);
-        }
+        text @ Val::Str(_) => return text,
         _ => return Val::Error,
     };
     match offset_s {
@@ -97,7 +94,8 @@ fn rel_time(args: &mut Args<'_, '_, '_>) -> Val {
         Val::Int(secs) => Val::RelTime(secs as f64),
         Val::Real(secs) => Val::RelTime(secs),
         Val::AbsTime(time) => Val::RelTime(time.secs as f64),
-        Val::Str(text) => parse_rel_time(&text).map_or(Val::Error, Val::RelTime),
+        // One that is written is a literal; of one that is computed the library makes no time at all.
+        Val::Str(_) => Val::RelTime(0.0),
         val @ (Val::RelTime(_) | Val::Undefined) => val,
         _ => Val::Error,
     }

@@ -104,7 +104,8 @@ pub(super) fn leading_real(text: &str) -> Option<f64> {
 pub(super) fn to_number(val: &Val) -> Option<f64> {
     match val {
         Val::Str(text) => leading_real(text),
-        Val::RelTime(secs) => Some(*secs),
+        // Whole seconds, though the value may have a fraction.
+        Val::RelTime(secs) => Some(secs.trunc()),
         Val::AbsTime(time) => Some(time.secs as f64),
         other => number(other),
     }
@@ -138,7 +139,8 @@ fn bool(args: &mut Args<'_, '_, '_>) -> Val {
         Val::Str(_) | Val::Undefined => Val::Undefined,
         Val::Bool(b) => Val::Bool(b),
         Val::Int(i) => Val::Bool(i != 0),
-        Val::Real(r) | Val::RelTime(r) => Val::Bool(r != 0.0),
+        Val::Real(r) => Val::Bool(r != 0.0),
+        Val::RelTime(secs) => Val::Bool(secs.trunc() != 0.0),
         _ => Val::Error,
     }
 }

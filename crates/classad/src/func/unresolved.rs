@@ -8,20 +8,39 @@ use super::regex::Pattern;
 use crate::Expr;
 use crate::eval::{Machine, ScopeId, Val};
 use crate::expr::{Node, SelectKind};
+use crate::print::{Style, write_name};
 
 pub(super) const TABLE: &[Function] = &[Function { name: "unresolved", args_min: 1, args_max: 2, run: unresolved }];
 
 /// The names separated by commas, or, with a pattern, whether one of them matches.
 fn unresolved(args: &mut Args<'_, '_, '_>) -> Val {
-    let name = match &args.expr(0).0 {
-        Node::Attr(attr) => Arc::clone(attr.name.lower()),
-        Node::Select(select) if select.kind == SelectKind::My => Arc::clone(select.name.lower()),
+    let mut search = Search { scope: args.scope, seen: BTreeSet::new(), missing: BTreeMap::new() };
+    match &args.expr(0).0 {
+        Node::Attr(attr) if attr.absolute && args.machine.is_nested(args.scope) => return Val::Undefined,
+        Node::Attr(attr) => {
+            let Some((expr, scope)) = args.machine.resolve(attr.name.lower(), args.scope) else {
+                return Val::Undefined;
+            };
+            search.begin(args.machine, attr.name.lower(), &expr, scope);
+        }
+        Node::Select(select) if select.kind == SelectKind::My => {
+            let Some((expr, scope)) = args.machine.resolve(select.name.lower(), args.scope) else {
+                return Val::Undefined;
+            };
+            search.begin(args.machine, select.name.lower(), &expr, scope);
+        }
+        Node::Select(select) if select.kind == SelectKind::Other => match args.element(&select.base) {
+            Val::Ad(scope) => {
+                let Some(expr) = args.machine.lookup(select.name.lower(), scope) else { return Val::Undefined };
+                search.begin(args.machine, select.name.lower(), &expr, scope);
+            }
+            // Each element may have it: nothing is missing.
+            Val::List(..) => {}
+            _ => return Val::Undefined,
+        },
         Node::Select(_) => return Val::Undefined,
         _ => return Val::Error,
-    };
-    let Some((expr, scope)) = args.machine.resolve(&name, args.scope) else { return Val::Undefined };
-    let mut search = Search { scope, seen: BTreeSet::from([name]), missing: BTreeMap::new() };
-    search.collect(args.machine, &expr);
+    }
     if args.len() == 1 {
         let names: Vec<String> = search.missing.into_values().collect();
         return args.machine.text(&names.join(","));
@@ -50,6 +69,13 @@ struct Search {
 }
 
 impl Search {
+    /// What the expression of an attribute in its scope depends on.
+    fn begin(&mut self, machine: &mut Machine<'_>, name: &Arc<str>, expr: &Expr, scope: ScopeId) {
+        self.scope = scope;
+        self.seen.insert(Arc::clone(name));
+        self.collect(machine, expr);
+    }
+
     fn collect(&mut self, machine: &mut Machine<'_>, expr: &Expr) {
         // An expression of the ad is no deeper than the parser allows, but attributes lead on.
         if !machine.charge(1) || self.seen.len() > 200 {
@@ -64,7 +90,10 @@ impl Search {
                     (SelectKind::My, _) => self.attribute(machine, select.name.lower(), &format!("my.{name}"), name),
                     (SelectKind::Target, _) => self.miss(&format!("target.{name}"), name),
                     (SelectKind::Other, Node::Attr(base)) => {
-                        let written = format!("{}.{name}", base.name.text());
+                        let mut written = String::new();
+                        write_name(&mut written, base.name.text(), Style::New);
+                        written.push('.');
+                        written.push_str(name);
                         self.attribute(machine, base.name.lower(), &written, &written);
                     }
                     (SelectKind::Other, _) => self.collect(machine, &select.base),

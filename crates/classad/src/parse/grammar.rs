@@ -175,7 +175,7 @@ impl<'t> Parser<'t> {
         let leaf = match self.next.take() {
             Some(Token::Number(number)) => Expr(Node::Literal(number)),
             Some(Token::Str(text)) => Expr(Node::Literal(Value::Str(text.into()))),
-            Some(Token::QuotedName(name)) => Expr::attribute(&name),
+            Some(Token::QuotedName(name)) => return self.quoted_name(&name),
             Some(Token::Punct("." | "..")) => {
                 self.advance()?;
                 let name = self.name()?;
@@ -188,6 +188,15 @@ impl<'t> Parser<'t> {
         };
         self.advance()?;
         Ok(leaf)
+    }
+
+    /// A name in quotes, of an attribute or of a function.
+    fn quoted_name(&mut self, name: &str) -> Parsed {
+        self.advance()?;
+        match self.next {
+            Some(Token::Punct("(")) => self.call(name),
+            _ => Ok(Expr::attribute(name)),
+        }
     }
 
     fn paren(&mut self) -> Parsed {

@@ -43,8 +43,8 @@ pub(super) fn token(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
         Some(b'0') if only_zeros(input) => failed(input),
         Some(b'0'..=b'9') => number(input),
         Some(b'.') if input[1..].starts_with(|c: char| c.is_ascii_digit()) => number(input),
-        Some(b'"') => string(input, quoting),
-        Some(b'\'') => quoted(input, b'\'', quoting).map(|(rest, name)| (rest, Token::QuotedName(name))),
+        Some(b'"') => joined(input, b'"', quoting).map(|(rest, text)| (rest, Token::Str(text))),
+        Some(b'\'') => joined(input, b'\'', quoting).map(|(rest, name)| (rest, Token::QuotedName(name))),
         Some(b) if b.is_ascii_alphabetic() || b == b'_' => {
             take_while(|c: char| c.is_ascii_alphanumeric() || c == '_').map(Token::Word).parse(input)
         }
@@ -121,8 +121,9 @@ pub(super) fn number(input: &str) -> IResult<&str, Token<'_>> {
     let integer = verify(digit1, move |digits: &str| octal_form(&digits))
         .map(|digits: &str| Token::Number(Value::Int(digits.parse().unwrap_or(0))));
     let (rest, token) = alt((hexadecimal, real, integer)).parse(input)?;
-    // `1x`, `1.` and `1e+` are no numbers followed by something.
-    if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+    // `1x`, `1.` and `1e+` are no numbers followed by something, but `1is 1` compares.
+    let word = &rest[..rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()];
+    if !word.is_empty() && !word.eq_ignore_ascii_case("is") && !word.eq_ignore_ascii_case("isnt") {
         return failed(input);
     }
     let whole = matches!(token, Token::Number(Value::Int(_)));
@@ -141,15 +142,15 @@ pub(super) fn negative_number(input: &str) -> IResult<&str, Token<'_>> {
     Ok((rest, Token::Number(negated)))
 }
 
-/// One string, or several with only blanks between: `"a" "b"` is `"ab"`.
-fn string(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
-    let (mut rest, mut text) = quoted(input, b'"', quoting)?;
+/// What one pair of quotes holds, or in the new syntax several with only blanks between: `"a" "b"` is `"ab"`.
+fn joined(input: &str, quote: u8, quoting: Quoting) -> IResult<&str, String> {
+    let (mut rest, mut text) = quoted(input, quote, quoting)?;
     loop {
         let next = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
-        if !next.starts_with('"') {
-            return Ok((rest, Token::Str(text)));
+        if quoting == Quoting::Old || !next.starts_with(char::from(quote)) {
+            return Ok((rest, text));
         }
-        let (after, more) = quoted(next, b'"', quoting)?;
+        let (after, more) = quoted(next, quote, quoting)?;
         text.push_str(&more);
         rest = after;
     }

@@ -95,7 +95,7 @@ pub(crate) fn write_value(out: &mut String, value: &Value, style: Style) {
 }
 
 /// An attribute's name, in single quotes where it must be.
-pub(super) fn write_name(out: &mut String, name: &str, style: Style) {
+pub(crate) fn write_name(out: &mut String, name: &str, style: Style) {
     if is_plain(name) {
         out.push_str(name);
     } else {
@@ -176,7 +176,11 @@ impl Printer<'_> {
             Node::Select(select) => {
                 self.expr(&select.base);
                 self.out.push('.');
-                write_name(self.out, select.name.text(), self.style);
+                match select.name.text() {
+                    // Nothing but a name can stand here.
+                    name if name.eq_ignore_ascii_case("parent") => self.out.push_str(name),
+                    name => write_name(self.out, name, self.style),
+                }
             }
             Node::Index(pair) => {
                 self.expr(&pair.0);
