@@ -243,7 +243,7 @@ impl<V: Into<Value>> From<V> for Expr {
 /// Attribute names an expression refers to, in lower case, sorted.
 ///
 /// A superset: names defined by a nested ad itself are listed too. Only the first step of `a.b.c` is listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct References {
     /// Written without a scope: found in the ad itself or else in the other one.
     pub unscoped: BTreeSet<Arc<str>>,
@@ -253,6 +253,10 @@ pub struct References {
     pub target: BTreeSet<Arc<str>>,
     /// The expression may look at any attribute: it calls `eval` or uses a whole ad as a value (`my`, `TARGET`).
     pub dynamic: bool,
+    /// What the expression gives to `eval`: texts whose own references are not listed.
+    pub evaluated: Vec<Expr>,
+    /// The expression looks at a whole ad, or at what an attribute lacks (`unresolved`): no list of names would do.
+    pub whole: bool,
 }
 
 /// Names that mean a whole ad when no attribute is called so.
@@ -264,7 +268,9 @@ impl References {
             Node::Literal(_) => {}
             Node::Attr(attr) => {
                 let name = attr.name.lower();
-                self.dynamic |= WHOLE_ADS.contains(&&**name);
+                let whole = WHOLE_ADS.contains(&&**name);
+                self.dynamic |= whole;
+                self.whole |= whole;
                 let set = if attr.absolute { &mut self.my } else { &mut self.unscoped };
                 set.insert(Arc::clone(name));
             }
@@ -289,6 +295,11 @@ impl References {
             Node::Conditional(parts) => parts.iter().for_each(|part| self.collect(part)),
             Node::Call(call) => {
                 self.dynamic |= call.looks_at_any_attribute();
+                match (&*call.name().to_ascii_lowercase(), call.args()) {
+                    ("eval", [text]) => self.evaluated.push(text.clone()),
+                    ("unresolved", _) => self.whole = true,
+                    _ => {}
+                }
                 call.args().iter().for_each(|arg| self.collect(arg));
             }
             Node::List(items) => items.iter().for_each(|item| self.collect(item)),

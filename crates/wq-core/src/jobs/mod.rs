@@ -10,6 +10,7 @@ mod idle;
 mod lane;
 pub mod limits;
 pub mod plan;
+mod reads;
 mod shared;
 mod story;
 mod table;

@@ -96,6 +96,11 @@ impl SortedAd {
         self.entries[at].2.push_str(text);
     }
 
+    /// Names as spelt and texts, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(_, name, text)| (name.as_str(), text.as_str()))
+    }
+
     /// Adds or replaces an attribute.
     pub fn insert(&mut self, name: &str, text: &str) {
         let folded = name.to_ascii_lowercase();

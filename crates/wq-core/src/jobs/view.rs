@@ -5,9 +5,10 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use classad::{Expr, Scope, Value};
+use classad::{ClassAd, Expr, Scope, Value};
 use journal::Exit;
 
+use super::class::JobScope;
 use super::table::{Job, JobTable, Status};
 
 /// Facts about the site that show up in ads.
@@ -362,6 +363,21 @@ impl Scope for JobView<'_> {
             return Some(Cow::Borrowed(expr));
         }
         classad::parse_expr(&self.submitted(at)).ok().map(Cow::Owned)
+    }
+}
+
+impl JobScope for JobView<'_> {
+    fn all(&self) -> ClassAd {
+        let mut ad = ClassAd::new();
+        self.for_each(true, |name, text| {
+            // The moment's attribute is asked for by those who need it.
+            if name != "ServerTime"
+                && let Ok(expr) = classad::parse_expr(&text)
+            {
+                ad.insert(name, expr);
+            }
+        });
+        ad
     }
 }
 

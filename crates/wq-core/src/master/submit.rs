@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use classad::{Expr, Scope, Value, unpack_row};
+use classad::{ClassAd, Expr, Scope, Value, unpack_row};
 use control_proto::{Refusal, Reply, Submit, SubmittedCluster as Accepted};
 use journal::{Blob, Record, Submitted, SubmittedCluster, Taken};
 
@@ -10,7 +10,7 @@ use super::promises::Then;
 use super::{Master, doors};
 use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::{BlobIn, Caller};
-use crate::jobs::class::Classes;
+use crate::jobs::class::{Classes, JobScope};
 use crate::jobs::limits::Limits;
 use crate::jobs::template::SortedAd;
 use crate::jobs::{Facts, NewCluster, Status, view};
@@ -393,21 +393,50 @@ pub(super) struct AdScope<'a> {
 
 impl Scope for AdScope<'_> {
     fn lookup(&self, name: &str) -> Option<Cow<'_, Expr>> {
-        let text = self.ad.get(&name.to_ascii_lowercase())?;
-        let filled;
-        let text = if text.contains(['\u{1}', '\u{2}']) {
-            filled = text.replace('\u{1}', &self.id.cluster.to_string()).replace('\u{2}', &self.id.proc_.to_string());
-            &filled
+        let folded = name.to_ascii_lowercase();
+        match &*folded {
+            "clusterid" => Some(Cow::Owned(Expr::from(i64::from(self.id.cluster)))),
+            "procid" => Some(Cow::Owned(Expr::from(i64::from(self.id.proc_)))),
+            _ => self.parsed(self.ad.get(&folded)?).map(Cow::Owned),
+        }
+    }
+}
+
+impl JobScope for AdScope<'_> {
+    fn all(&self) -> ClassAd {
+        let mut ad = ClassAd::new();
+        for (name, text) in self.ad.iter() {
+            if let Some(expr) = self.parsed(text) {
+                ad.insert(name, expr);
+            }
+        }
+        // As the queue will tell them.
+        ad.insert("ClusterId", i64::from(self.id.cluster));
+        ad.insert("ProcId", i64::from(self.id.proc_));
+        ad
+    }
+
+    fn is_numbered(&self, folded: &str) -> bool {
+        folded == "procid" || self.ad.get(folded).is_some_and(|text| text.contains('\u{2}'))
+    }
+}
+
+impl AdScope<'_> {
+    /// The expression of a text, the job's numbers filled in.
+    fn parsed(&self, text: &str) -> Option<Expr> {
+        if text.contains(['\u{1}', '\u{2}']) {
+            let filled =
+                text.replace('\u{1}', &self.id.cluster.to_string()).replace('\u{2}', &self.id.proc_.to_string());
+            classad::parse_expr(&filled).ok()
         } else {
-            text
-        };
-        classad::parse_expr(text).ok().map(Cow::Owned)
+            classad::parse_expr(text).ok()
+        }
     }
 }
 
 /// What an ad with these requirements and rank implies for the job's place among the waiting.
 pub(super) fn facts(
-    scope: &dyn Scope,
+    scope: &dyn JobScope,
     (requirements, rank): (&str, &str),
     env: &classad::Env,
     varying: &[String],
@@ -436,7 +465,7 @@ pub(super) fn facts(
         on_hold: value("jobstatus").as_int() == Some(5),
         class: found.class,
         limits,
-        class_differs: found.reads.iter().any(|name| varying.contains(name)),
+        class_differs: found.reads.iter().any(|name| varying.contains(name) || scope.is_numbered(name)),
     }
 }
 
