@@ -214,14 +214,34 @@ impl Ad {
         }
     }
 
-    /// The literal number that the attribute is, if it is one.
+    /// The literal number that the attribute is, if it is one; a boolean counts as 0 or 1.
     pub(crate) fn literal_number(&mut self, name: &str) -> Option<f64> {
         match self.get(name)? {
             Assigned::Int(number) => Some(*number as f64),
+            Assigned::Expr(text) if text == "true" => Some(1.0),
+            Assigned::Expr(text) if text == "false" => Some(0.0),
             // In its normal form a literal number is nothing but digits, a point and an exponent.
-            Assigned::Expr(text) => text.starts_with(|c: char| c.is_ascii_digit()).then(|| text.parse().ok())?,
+            Assigned::Expr(text) => {
+                let digits = text.strip_prefix('-').unwrap_or(text);
+                digits.starts_with(|c: char| c.is_ascii_digit()).then(|| text.parse().ok())?
+            }
             _ => None,
         }
+    }
+
+    /// The value of an expression that may name attributes, not those that their expressions name in turn.
+    pub(crate) fn evaluate(&mut self, text: &str) -> Option<classad::Value> {
+        let expr = classad::parse_expr(text).ok()?;
+        let mut around = classad::ClassAd::new();
+        let references = expr.references();
+        for name in references.unscoped.iter().chain(&references.my) {
+            if let Some(value) = self.get(name).map(Assigned::to_text)
+                && let Ok(value) = classad::parse_expr(&value)
+            {
+                around.insert(name, value);
+            }
+        }
+        Some(classad::eval(&expr, &around, None, &classad::Env::default()))
     }
 
     /// Names that begin with `prefix`, sorted ignoring case, of attributes that the running step sees.

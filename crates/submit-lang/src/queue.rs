@@ -59,9 +59,10 @@ struct Slice {
 impl Slice {
     /// Reads a slice at the begin of `text`; returns it and what follows.
     fn parse(text: &str) -> Option<(Slice, &str)> {
-        let number = map_opt(take_till(|c| c == ':' || c == ']'), |part: &str| match part.trim_matches(is_space) {
+        // Blanks may stand before a number, not behind it.
+        let number = map_opt(take_till(|c| c == ':' || c == ']'), |part: &str| match part {
             "" => Some(None),
-            number => number.parse().ok().map(Some),
+            number => number.trim_start_matches(is_space).parse().ok().map(Some),
         });
         let parts = delimited(char('['), separated_list1(char(':'), number), char(']'));
         let read: IResult<&str, Slice> = map_opt(parts, |parts: Vec<Option<i64>>| {
@@ -145,6 +146,10 @@ pub(crate) fn parse(text: &str, lines: &mut Lines<'_>, macros: &Macros<'_>) -> R
     let mut rest = after.trim_start_matches(is_space);
     while !rest.starts_with('(') {
         if rest.starts_with('[') {
+            if rest.split_once(']').is_some_and(|(_, behind)| behind.trim_matches(is_space).is_empty()) {
+                // With nothing behind it, it is an item itself.
+                break;
+            }
             let (found, after) = Slice::parse(rest).ok_or("Invalid [::] statement")?;
             slice = found;
             rest = after.trim_start_matches(is_space);

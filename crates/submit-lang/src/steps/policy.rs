@@ -274,8 +274,10 @@ fn seconds(
             return Err(Refusal::NotSeconds { key: shown, attribute, value, is_expression: false });
         }
         job.set_expr(attribute, &value)?;
-        let is_literal = classad::parse_expr(&value).is_ok_and(|expr| expr.literal().is_some());
-        if is_literal && job.ad.int(attribute).is_none_or(|number| number < 0) {
+        let expr = classad::parse_expr(&value).ok();
+        let literal = expr.as_ref().and_then(|expr| expr.literal());
+        let is_truth = matches!(literal, Some(classad::Value::Bool(_)));
+        if is_truth || literal.is_some() && job.ad.int(attribute).is_none_or(|number| number < 0) {
             return Err(Refusal::NotSeconds { key: shown, attribute, value, is_expression: true });
         }
         return Ok(true);

@@ -166,9 +166,9 @@ fn resources(job: &mut Job<'_, '_>, builder: &mut Builder) {
         if known || name.len() < 2 || name.starts_with('_') || builder.names(name) {
             continue;
         }
-        let value = match job.ad.get(&request) {
-            Some(Assigned::Expr(text)) => values::constant(text),
-            Some(Assigned::Int(number)) => Some(classad::Value::Int(*number)),
+        let value = match job.ad.get(&request).cloned() {
+            Some(Assigned::Expr(text)) => job.ad.evaluate(&text),
+            Some(Assigned::Int(number)) => Some(classad::Value::Int(number)),
             Some(Assigned::Text(text)) => Some(text.as_str().into()),
             _ => None,
         };

@@ -2,6 +2,7 @@
 
 mod clients;
 mod keys;
+mod library;
 mod limits;
 mod marks;
 mod recorded;
