@@ -24,7 +24,7 @@ const FIXED: [&str; 5] = ["mytype", "stageoutfinish", "stageoutstart", "submit_i
 
 /// What was asked for counts for matching, and what HTCondor's defaults say does not (decision D26). Whoever sets one
 /// of these asks for it.
-const ASKED: [(&str, &str); 2] = [("requestdisk", "_AwqDiskAsked"), ("requestmemory", "_AwqMemoryAsked")];
+pub(super) const ASKED: [(&str, &str); 2] = [("requestdisk", "_AwqDiskAsked"), ("requestmemory", "_AwqMemoryAsked")];
 
 /// Each job with its changes, and the answer.
 type Plan = (Vec<(Slot, Edits)>, Acted);

@@ -214,6 +214,29 @@ impl Master {
 
     /// An attempt came to nothing and the job is to run again.
     pub(super) fn lose(&mut self, now: Timestamp, attempt: AttemptId, reason: LostReason, counted: bool, text: &str) {
+        self.lose_with(now, attempt, (reason, counted), (VACATED, 0), text);
+    }
+
+    /// The same with the code that the job's log tells; it does not count against the job.
+    pub(super) fn lose_as(
+        &mut self,
+        now: Timestamp,
+        attempt: AttemptId,
+        reason: LostReason,
+        code: (i32, i32),
+        text: &str,
+    ) {
+        self.lose_with(now, attempt, (reason, false), code, text);
+    }
+
+    fn lose_with(
+        &mut self,
+        now: Timestamp,
+        attempt: AttemptId,
+        (reason, counted): (LostReason, bool),
+        code: (i32, i32),
+        text: &str,
+    ) {
         let Some(lost_attempt) = self.drop_attempt(attempt) else { return };
         let (slot, job) = (lost_attempt.slot, lost_attempt.job);
         let started = self.table.get(slot).status() == Status::Running;
@@ -227,7 +250,7 @@ impl Master {
         };
         let no = self.record(Record::Lost(lost.clone()));
         if started {
-            self.log_evicted(now, no, slot, (VACATED, 0), &lost.text);
+            self.log_evicted(now, no, slot, code, &lost.text);
         }
         self.apply_lost(slot, &lost);
         if self.table.get(slot).story().losses >= self.config.losses_max {

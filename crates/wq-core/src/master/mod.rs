@@ -22,6 +22,7 @@ mod events;
 mod exits;
 mod factories;
 mod history;
+mod larger;
 mod life;
 mod links;
 mod machines;

@@ -12,7 +12,7 @@ use crate::io::{BodyOutcome, Effect, OutputPart, Sink, Trouble};
 use crate::jobs::{Departure, Status};
 use crate::run::words::is_plain_relative;
 use crate::run::{COPY_FAILED, CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
-use crate::workers::{Expect, Phase};
+use crate::workers::{Expect, Phase, Shape};
 
 /// How much of a worker's own text is kept for a reason.
 const TEXT_MAX: usize = 4096;
@@ -23,6 +23,17 @@ const ENTRIES_MAX: u64 = 1_000_000;
 /// Undeliverable results that may wait at one worker, and for how long (decision D37).
 const PARKED_MAX: usize = 10;
 const PARKED_S: u64 = 3600;
+
+/// A task used more than it was given: of disk, if its worker does not speak of memory.
+fn exceeded(shape: Shape, worker_says: &str) -> Trouble {
+    let (what, limit, subcode) = if worker_says.to_ascii_lowercase().contains("memory") {
+        ("memory", shape.memory_mb, 102)
+    } else {
+        ("disk", shape.disk_mb, 104)
+    };
+    let reason = format!("Job has gone over {what} limit of {limit} megabytes requested. {worker_says}");
+    Trouble { code: 34, subcode, reason: reason.trim_end().to_owned() }
+}
 
 impl Master {
     pub(super) fn results_available(&mut self, link: LinkId) {
@@ -126,12 +137,12 @@ impl Master {
                 self.fetch(now, id);
             }
             TaskStatus::ResourceExhaustion | TaskStatus::DiskAllocationFull => {
-                let asked = shape.disk_mb;
-                let reason = format!("Job has gone over disk limit of {asked} megabytes requested. {worker_says}");
-                let trouble = Trouble { code: 34, subcode: 104, reason: reason.trim_end().to_owned() };
+                let trouble = exceeded(shape, &worker_says);
                 self.acknowledge(id);
-                self.drop_attempt(id);
-                self.hold(now, slot, &trouble, None);
+                if !self.retry_with_more(now, id, slot, &trouble) {
+                    self.drop_attempt(id);
+                    self.hold(now, slot, &trouble, None);
+                }
             }
             TaskStatus::Forsaken => {
                 if let Some(peer) = self.peers.get_mut(link) {

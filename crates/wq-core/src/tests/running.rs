@@ -229,6 +229,57 @@ fn a_job_that_exceeds_its_disk_is_held() {
 }
 
 #[test]
+fn a_job_that_exceeds_its_disk_runs_again_with_more_while_there_is_more() {
+    let body = |text: &str| {
+        format!(
+            "\"REQUIREMENTS (VacateReasonCode==21 || VacateReasonCode == 34) && VacateReasonSubCode == 104\u{1e}{text}\""
+        )
+    };
+    // As condor_submit writes them: one size, a list, an increment with a maximum.
+    let one = [("TransformBody_RequestDisk", body("SET RequestDisk 2048000"))];
+    let list = [
+        ("RetryRequestDisk", "{2048000,4096000}".to_owned()),
+        (
+            "TransformBody_RequestDisk",
+            body(
+                "EVALSET RequestDisk RetryRequestDisk[RetryRequestDiskIndex?:0]\u{1e}EVALSET RetryRequestDiskIndex \
+                 MIN({size(RetryRequestDisk)-1, (RetryRequestDiskIndex?:0)+1})",
+            ),
+        ),
+    ];
+    let step = [
+        ("MaxRequestDisk", "3000000".to_owned()),
+        ("NextRequestDisk", "RequestDisk + 1024000".to_owned()),
+        ("TransformBody_RequestDisk", body("EVALSET RequestDisk MIN({NextRequestDisk, MaxRequestDisk})")),
+    ];
+    let of_memory = [("TransformBody_RequestDisk", body("SET RequestDisk 2048000").replace("104", "102"))];
+    for (attributes, sizes) in [
+        (&one[..], &["2048000"][..]),
+        (&list[..], &["2048000", "4096000"]),
+        (&step[..], &["2048000", "3000000"]),
+        (&of_memory[..], &[]),
+    ] {
+        let mut b = Bench::new();
+        let w = b.worker(1);
+        let mut ad =
+            vec![("RequestDisk", "1024000"), ("_AwqDiskAsked", "true"), ("TransformOnEvict", "\"RequestDisk\"")];
+        ad.extend(attributes.iter().map(|(name, text)| (*name, text.as_str())));
+        b.submit(&ad, 1);
+        for size in sizes {
+            let task = *b.tasks(w).last().unwrap();
+            b.report(w, task, TaskStatus::ResourceExhaustion, 9);
+            assert_eq!(b.attribute(FIRST, "RequestDisk").as_deref(), Some(*size));
+            assert_eq!(b.status(FIRST).as_deref(), Some("2"), "it runs again");
+        }
+        let task = *b.tasks(w).last().unwrap();
+        b.report(w, task, TaskStatus::ResourceExhaustion, 9);
+        assert_eq!(b.attribute(FIRST, "HoldReasonSubCode").as_deref(), Some("104"));
+        let runs: Vec<u16> = sizes.iter().flat_map(|_| [1, 4]).collect();
+        assert_eq!(b.event_numbers(FIRST), [&[0][..], &runs, &[1, 4, 12]].concat());
+    }
+}
+
+#[test]
 fn what_cannot_be_prepared_is_held_and_the_worker_goes_on() {
     let mut b = Bench::new();
     b.auto.prepare = false;
