@@ -174,6 +174,8 @@ pub(crate) fn expand_inner(text: &str, macros: &Macros<'_>, numbers: Numbers, de
         if found.function.is_empty() && open.iter().any(|macro_| macro_.name == name) {
             return Err(Refusal::Recursion { name: found.name.to_owned() });
         }
+        // A long argument is looked through at each level of a nest.
+        macros.steps.set(macros.steps.get().saturating_sub(found.name.len() / 8));
         let replacement = replace(&found, &name, macros, numbers, depth)?;
         let (start, end) = (found.start, found.end);
         let around = found.around.unwrap_or(start);

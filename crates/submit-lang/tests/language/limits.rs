@@ -41,6 +41,17 @@ fn self_references_grow_no_faster_than_the_text() {
     assert!(matches!(refusal(&text), Refusal::TooLong { .. }));
 }
 
+/// Each level has all the others in its argument: some seconds before there was a limit.
+#[test]
+fn nests_of_functions_end_by_their_length() {
+    let nest = |levels: usize| {
+        let (open, close) = ("$SUBSTR(".repeat(levels), ",1)".repeat(levels));
+        format!("executable = job.sh\narguments = {open}A{close}\nqueue\n")
+    };
+    assert!(matches!(refusal(&nest(5_000)), Refusal::TooLong { .. }));
+    assert!(Site::new().submit(&nest(20), &Options::default()).is_ok());
+}
+
 #[test]
 fn includes_of_themselves_end() {
     let mut site = Site::new();
