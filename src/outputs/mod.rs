@@ -4,6 +4,7 @@
 //! kept in memory until then, so that an ordinary job costs one visit to the disk. Everything here blocks and runs in
 //! the pool, except [`Outputs::keep`] and [`Outputs::make_dir`].
 
+mod below;
 mod deliver;
 mod fetch;
 mod leftovers;

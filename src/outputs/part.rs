@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+
+use super::below;
 
 /// A file that is kept in memory.
 #[derive(Debug)]
@@ -113,7 +115,10 @@ impl Part {
         let target = self.target.clone();
         let temp = self.place(|| target.is_dir()).to_owned();
         self.write_dirs(&temp)?;
-        create_file(&inside.map_or_else(|| temp.clone(), |path| temp.join(path)), mode, habits)
+        match inside {
+            None => create_file(&temp, mode, habits),
+            Some(path) => with_mode(below::create(&temp, path, mode)?, mode, habits),
+        }
     }
 
     /// Brings everything to its temporary place.
@@ -121,11 +126,12 @@ impl Part {
         let temp = self.place(|| target_is_folder).to_owned();
         self.write_dirs(&temp)?;
         if let Some(kept) = &self.single {
-            write_file(&temp, kept, habits)?;
+            write_file(create_file(&temp, kept.mode, habits)?, kept, habits)?;
             self.single = None;
         }
         while let Some((path, kept)) = self.inside.first_key_value() {
-            write_file(&temp.join(path), kept, habits)?;
+            let file = with_mode(below::create(&temp, path, kept.mode)?, kept.mode, habits)?;
+            write_file(file, kept, habits)?;
             self.inside.pop_first();
         }
         Ok(())
@@ -133,12 +139,11 @@ impl Part {
 
     fn write_dirs(&mut self, temp: &Path) -> io::Result<()> {
         while let Some((path, mode)) = self.dirs.first_key_value() {
-            let place = if path.is_empty() { temp.to_owned() } else { temp.join(path) };
-            match std::fs::DirBuilder::new().mode(0o700).create(&place) {
-                Ok(()) => std::fs::set_permissions(&place, Permissions::from_mode(*mode))?,
-                // The same output fetched a second time.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_real_dir(&place) => {}
-                Err(error) => return Err(error),
+            // One that is there is of the same output, fetched a second time.
+            if !path.is_empty() {
+                below::make_folder(temp, path, *mode)?;
+            } else if let (Some(above), Some(name)) = (temp.parent(), temp.file_name().and_then(|name| name.to_str())) {
+                below::make_folder(&std::fs::canonicalize(above)?, name, *mode)?;
             }
             self.made |= path.is_empty();
             self.dirs.pop_first();
@@ -159,14 +164,17 @@ pub(super) fn create_file(path: &Path, mode: u32, habits: Habits) -> io::Result<
         }
         other => other?,
     };
+    with_mode(file, mode, habits)
+}
+
+fn with_mode(file: File, mode: u32, habits: Habits) -> io::Result<File> {
     if mode & habits.umask != 0 {
         file.set_permissions(Permissions::from_mode(mode))?;
     }
     Ok(file)
 }
 
-fn write_file(path: &Path, kept: &Kept, habits: Habits) -> io::Result<()> {
-    let mut file = create_file(path, kept.mode, habits)?;
+fn write_file(mut file: File, kept: &Kept, habits: Habits) -> io::Result<()> {
     file.write_all(&kept.bytes)?;
     if habits.sync { file.sync_all() } else { Ok(()) }
 }

@@ -113,6 +113,25 @@ fn nothing_is_written_through_a_symlink() {
 }
 
 #[test]
+fn a_symlink_planted_in_a_folder_that_is_arriving_leads_nowhere() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("victim")).unwrap();
+    bench.outputs.make_dir(&bench.part(1, "tree", None));
+    bench.outputs.make_dir(&bench.part(1, "tree", Some("sub")));
+    bench.large(&bench.part(1, "tree", Some("sub/first")), &[1; 70_000]);
+    let sub = bench.path(".awq-n-7-1.tmp/sub");
+    std::fs::rename(&sub, bench.path("moved")).unwrap();
+    symlink(bench.path("victim"), &sub).unwrap();
+    let slot = bench.outputs.slot(&bench.part(1, "tree", Some("sub/large")));
+    assert_eq!(bench.outputs.create(&slot, &bench.part(1, "tree", Some("sub/large"))).unwrap_err().code, 12);
+    bench.outputs.keep(&bench.part(1, "tree", Some("sub/small")), b"x".to_vec());
+    assert!(bench.deliver(1, "tree", DeliveryKind::Rename).is_err());
+    bench.outputs.abandon(ID);
+    assert_eq!(std::fs::read_dir(bench.path("victim")).unwrap().count(), 0);
+    assert_eq!(bench.names(), ["moved", "victim"]);
+}
+
+#[test]
 fn a_folder_comes_whole_and_merges_with_one_that_exists() {
     let bench = Bench::new();
     for round in 0..2 {

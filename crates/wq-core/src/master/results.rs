@@ -17,6 +17,9 @@ use crate::workers::{Expect, Phase, Shape};
 /// How much of a worker's own text is kept for a reason.
 const TEXT_MAX: usize = 4096;
 
+/// `errno` of a name in a wrong encoding, as Linux counts.
+const EILSEQ: i32 = 84;
+
 /// Entries below one directory output; more is no result but an attack.
 const ENTRIES_MAX: u64 = 1_000_000;
 
@@ -127,7 +130,8 @@ impl Master {
             attempt.text = text;
         }
         let (slot, shape) = (attempt.slot, attempt.shape);
-        let worker_says = String::from_utf8_lossy(&attempt.text).trim().to_owned();
+        // It becomes a reason that people read on a screen.
+        let worker_says = userlog::one_line(String::from_utf8_lossy(&attempt.text).trim());
         // Protocol sums such as 16 + 2 count as their reason; a missing output shows when it is fetched.
         match status.reason() {
             TaskStatus::Success if !status.misses_input() && !worker_says.starts_with(COPY_FAILED) => {
@@ -301,8 +305,18 @@ impl Master {
         let cached = &attempt.outputs[usize::from(output)].cached;
         let inside = match name.strip_prefix(cached.as_bytes()) {
             Some(b"") => None,
-            Some([b'/', rest @ ..]) if std::str::from_utf8(rest).is_ok_and(is_plain_relative) => {
-                Some(String::from_utf8_lossy(rest).into_owned())
+            Some([b'/', rest @ ..]) if is_plain_relative(&String::from_utf8_lossy(rest)) => {
+                let Ok(inside) = std::str::from_utf8(rest) else {
+                    // The job chose it, so the job is held; the worker has done nothing wrong.
+                    let reason = format!(
+                        "Transfer output files failure: the job made a file whose name is no UTF-8: {}",
+                        rest.escape_ascii()
+                    );
+                    let attempt = self.attempts.get_mut(&id)?;
+                    attempt.trouble.get_or_insert(Trouble { code: 12, subcode: EILSEQ, reason });
+                    return None;
+                };
+                Some(inside.to_owned())
             }
             _ => {
                 let shown = String::from_utf8_lossy(name).escape_debug().to_string();

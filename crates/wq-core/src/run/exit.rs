@@ -32,7 +32,7 @@ pub fn start_failure(exit: i32, log: &[u8], program: &str) -> Option<Trouble> {
     // The shell's own words are better than ours; its "sh: 1: " in front is not.
     let words = first.find(program).map_or(first, |at| &first[at..]);
     let detail = words.strip_prefix(program).map(|rest| rest.trim_start_matches(':').trim()).unwrap_or_default();
-    let detail = if detail.is_empty() { what } else { detail };
+    let detail = userlog::one_line(if detail.is_empty() { what } else { detail });
     Some(Trouble { code: 6, subcode, reason: format!("Failed to execute '{program}': {detail}") })
 }
 

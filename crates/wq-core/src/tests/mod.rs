@@ -16,6 +16,7 @@ mod limits;
 mod marks;
 mod matching;
 mod memory;
+mod ownership;
 mod policies;
 mod running;
 mod spooled;

@@ -336,7 +336,28 @@ fn undeliverable_output_waits_at_the_worker_and_is_fetched_again_on_release() {
 
 #[test]
 fn names_in_replies_must_be_what_was_asked_for() {
-    for name in ["../../etc/passwd", "a1-o0/../x", "other", "a1-o0/", "a1-o0//x", ""] {
+    let long = format!("a1-o0/{}/../../x", "d".repeat(255));
+    for name in [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a1-o0/../x",
+        "a1-o0/x/../../y",
+        "a1-o0/..",
+        "a1-o0/.",
+        "a1-o0/./x",
+        "a1-o0/x/",
+        "a1-o0\0/x",
+        "a1-o0/x\0y",
+        "a1-o00",
+        "other",
+        "a1-o0/",
+        "a1-o0//x",
+        "",
+        ".",
+        "-rf",
+        "%2e%2e%2fx",
+        &long,
+    ] {
         let mut b = Bench::new();
         let w = b.worker(1);
         b.submit(&[], 1);
@@ -351,6 +372,48 @@ fn names_in_replies_must_be_what_was_asked_for() {
         b.input(Input::LinkDown { link: w, reason: DownReason::Ours });
         assert_eq!(b.status(FIRST).as_deref(), Some("1"));
     }
+}
+
+#[test]
+fn odd_names_below_an_asked_output_are_what_they_are() {
+    let kept = ["a b", " ", "%2e%2e%2fx", "-rf", "'\"", "x\ty", "x\ry", "\u{1b}[2J", "...", "ä", "*", "\\"];
+    for name in kept {
+        let mut b = Bench::new();
+        let w = b.worker(1);
+        b.submit(&[("TransferOutput", "\"result\"")], 1);
+        let task = b.tasks(w)[0];
+        b.report(w, task, TaskStatus::Success, 0);
+        let names = b.gets(w);
+        b.say(w, FromWorker::Missing { name: names[0].clone(), errno: 2 });
+        b.say(w, FromWorker::End);
+        b.say(w, FromWorker::Dir { name: names[1].clone() });
+        let full = [&names[1][..], b"/", name.as_bytes()].concat();
+        b.say(w, FromWorker::File { name: full.into(), len: 1 });
+        let inside = b.seen.iter().find_map(|effect| match effect {
+            Effect::Receive { sink: crate::io::Sink::Output(part), .. } => part.inside.clone(),
+            _ => None,
+        });
+        assert_eq!(inside.as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn a_file_of_a_job_whose_name_is_no_utf8_holds_the_job_and_leaves_the_worker_alone() {
+    let mut b = Bench::new();
+    let w = b.worker(1);
+    b.submit(&[("TransferOutput", "\"result\"")], 1);
+    let task = b.tasks(w)[0];
+    b.report(w, task, TaskStatus::Success, 0);
+    let names = b.gets(w);
+    b.say(w, FromWorker::Missing { name: names[0].clone(), errno: 2 });
+    b.say(w, FromWorker::End);
+    b.say(w, FromWorker::Dir { name: names[1].clone() });
+    b.say(w, FromWorker::File { name: [&names[1][..], b"/x\xff"].concat().into(), len: 1 });
+    b.input(Input::BodyDone { link: w, outcome: BodyOutcome::Discarded });
+    b.say(w, FromWorker::End);
+    assert_eq!(b.attribute(FIRST, "HoldReasonSubCode").as_deref(), Some("84"));
+    assert!(b.attribute(FIRST, "HoldReason").unwrap().contains("no UTF-8: x\\xff"));
+    assert!(!b.seen.iter().any(|effect| matches!(effect, Effect::Close { .. })));
 }
 
 #[test]
