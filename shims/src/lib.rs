@@ -22,6 +22,7 @@ pub mod printf;
 pub mod prio;
 pub mod qedit;
 pub mod query;
+mod screen;
 pub mod status;
 pub mod submit;
 pub mod tail;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use control_proto::client;
 
 use crate::clock::Clock;
+use crate::screen::Screen;
 
 /// The caller's surroundings, taken once.
 #[derive(Debug, Clone)]
@@ -126,7 +127,10 @@ pub fn main(name: &'static str, program: Program) -> ExitCode {
 
 /// `main` of a program that tells something on the way.
 pub fn main_telling(name: &'static str, program: Telling) -> ExitCode {
-    run(name, |arguments, world| program(arguments, &mut std::io::stdout(), world))
+    run(name, |arguments, world| match world.output_is_screen {
+        true => program(arguments, &mut Screen::new(std::io::stdout()), world),
+        false => program(arguments, &mut std::io::stdout(), world),
+    })
 }
 
 fn run(name: &'static str, program: impl FnOnce(&[String], &World) -> Outcome) -> ExitCode {
@@ -138,7 +142,10 @@ fn run(name: &'static str, program: impl FnOnce(&[String], &World) -> Outcome) -
         None => program(&arguments, &world),
     };
     let mut code = outcome.code;
-    let written = write_all(&mut std::io::stdout().lock(), &outcome.out);
+    let written = match world.output_is_screen {
+        true => write_all(&mut Screen::new(std::io::stdout().lock()), &outcome.out),
+        false => write_all(&mut std::io::stdout().lock(), &outcome.out),
+    };
     let mut err = outcome.err;
     if let Err(error) = written
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -147,7 +154,10 @@ fn run(name: &'static str, program: impl FnOnce(&[String], &World) -> Outcome) -
         err.extend_from_slice(format!("{name}: cannot write the output: {error}\n").as_bytes());
     }
     // Nobody is left to hear of a failure to write errors.
-    let _ = write_all(&mut std::io::stderr().lock(), &err);
+    let _ = match world.errors_are_read {
+        true => write_all(&mut Screen::new(std::io::stderr().lock()), &err),
+        false => write_all(&mut std::io::stderr().lock(), &err),
+    };
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
