@@ -1,6 +1,8 @@
 //! `awq`, the operator's program: what is done to the state of a master that does not run, and why jobs wait.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,11 @@ enum Command {
         /// `CLUSTER` or `CLUSTER.PROC`; without any, all jobs of the caller.
         jobs: Vec<String>,
     },
+    /// The password that workers must know.
+    Password {
+        #[command(subcommand)]
+        command: PasswordCommand,
+    },
     /// The journal: the folder `journal` of the state dir.
     Journal {
         #[command(subcommand)]
@@ -38,6 +45,15 @@ enum Command {
         #[arg(long, value_name = "JSON", default_value = "{}")]
         question: String,
         /// The file, `history.db` of the state dir.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PasswordCommand {
+    /// Writes a new password of 256 random bits to a new file, which only its owner can read.
+    Generate {
+        /// The file, for `alien_work_queue --password-file` and `work_queue_worker --password`.
         file: PathBuf,
     },
 }
@@ -67,6 +83,7 @@ pub fn run(awq: &Awq) -> anyhow::Result<()> {
         Command::Why { jobs } => why(jobs),
         Command::Journal { command: JournalCommand::Check { folder } } => check(folder),
         Command::Journal { command: JournalCommand::Salvage { from, to } } => salvage(from, to),
+        Command::Password { command: PasswordCommand::Generate { file } } => generate_password(file),
         Command::History { question, file } => answer(question, file),
     }
 }
@@ -91,6 +108,29 @@ fn why(jobs: &[String]) -> anyhow::Result<()> {
     let program = own.with_file_name("condor_q");
     let error = std::process::Command::new(&program).arg("-better-analyze").args(jobs).exec();
     Err(error).with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// One line of 64 hex digits. Its end belongs to the password, as workers and we read it, so that an editor that adds it
+/// to the last line of a file changes nothing.
+fn generate_password(path: &Path) -> anyhow::Result<()> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).context("cannot get random bytes")?;
+    let mut file = match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            bail!("{} exists and is left alone: name a new file, or remove it first", path.display())
+        }
+        opened => opened.with_context(|| format!("cannot make {}", path.display()))?,
+    };
+    let written = file.write_all(format!("{}\n", hex::encode(random)).as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a password is none.
+        let _ = std::fs::remove_file(path);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    let path = path.display();
+    println!("{path}: a new password; start the master with --password-file {path},");
+    println!("copy the file as it is to the hosts of workers (mode 0600), and start them with --password FILE");
+    Ok(())
 }
 
 fn check(folder: &Path) -> anyhow::Result<()> {
@@ -150,6 +190,30 @@ mod tests {
 
     fn command(words: &[&str]) -> anyhow::Result<()> {
         run(&Awq::try_parse_from(["awq", "journal"].iter().chain(words)).unwrap())
+    }
+
+    #[test]
+    fn a_password_is_new_each_time_and_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let made: Vec<String> = ["a", "b"]
+            .iter()
+            .map(|name| {
+                let path = dir.path().join(name);
+                run(&Awq::try_parse_from(["awq", "password", "generate", path.to_str().unwrap()]).unwrap()).unwrap();
+                assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+                std::fs::read_to_string(&path).unwrap()
+            })
+            .collect();
+        assert_ne!(made[0], made[1]);
+        for password in &made {
+            assert!(password.len() == 65 && password.ends_with('\n'), "{password:?}");
+            assert!(password.trim_end().bytes().all(|byte| byte.is_ascii_hexdigit()), "{password:?}");
+        }
+        let again = generate_password(&dir.path().join("a")).unwrap_err().to_string();
+        assert!(again.contains("exists and is left alone"), "{again}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("a")).unwrap(), made[0]);
+        assert!(generate_password(&dir.path().join("none/a")).is_err());
     }
 
     #[test]

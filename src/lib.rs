@@ -29,9 +29,11 @@ mod prepare;
 mod record_keeper;
 mod recovery;
 mod report;
+mod secrecy;
 mod start;
 mod status;
 mod stop;
+mod systemd;
 #[cfg(test)]
 mod testing;
 

@@ -1,5 +1,10 @@
 //! The operator's log: tracing to stderr, as text or JSON, and a last word of panics.
+//!
+//! What peers and jobs call themselves goes into it; bytes that would steer a terminal or begin a line of their own are
+//! written as `\x1b` (requirement R-39).
 
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
@@ -22,7 +27,7 @@ pub(crate) struct FilterError {
 /// The filter cannot be read.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> {
     let parsed = EnvFilter::try_new(filter).map_err(|source| FilterError { filter: filter.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(|| Plain(io::stderr()));
     // A second call (tests) keeps the first logger, which is what they want.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
@@ -30,6 +35,36 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> 
     };
     std::panic::set_hook(Box::new(report_panic));
     Ok(())
+}
+
+/// Writes records without control characters. One record is one write, with the end of its line.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.0.write_all(&plain(record))?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn plain(record: &[u8]) -> Cow<'_, [u8]> {
+    let text = String::from_utf8_lossy(record);
+    let (line, end) = match text.strip_suffix('\n') {
+        Some(line) => (line, "\n"),
+        None => (&*text, ""),
+    };
+    if !line.chars().any(char::is_control) {
+        return Cow::Borrowed(record);
+    }
+    let mut out = String::with_capacity(line.len() + 16);
+    for char in line.chars() {
+        if char.is_control() { out += &format!("\\x{:02x}", u32::from(char)) } else { out.push(char) }
+    }
+    Cow::Owned((out + end).into_bytes())
 }
 
 /// With `panic = "abort"` nothing else would tell where a bug was.
@@ -43,6 +78,16 @@ fn report_panic(info: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_record_steers_a_terminal_or_makes_a_second_line() {
+        let mut log = Vec::new();
+        for record in ["a worker joined host=h\n", "x \u{1b}[2J\r\n2026 ERROR forged\t\u{7f}\u{9b}1m\n"] {
+            Plain(&mut log).write_all(record.as_bytes()).unwrap();
+        }
+        let log = String::from_utf8(log).unwrap();
+        assert_eq!(log, "a worker joined host=h\nx \\x1b[2J\\x0d\\x0a2026 ERROR forged\\x09\\x7f\\x9b1m\n");
+    }
 
     #[test]
     fn a_wrong_filter_is_named() {

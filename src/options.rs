@@ -84,6 +84,23 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
 
+    /// Certificate of the worker port (PEM): peers that begin with TLS (`--ssl`) get it, on the same port; read again when
+    /// it changes, and on SIGHUP
+    #[arg(long, env = "AWQ_TLS_CERT", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate (PEM) [default: the file of --tls-cert]
+    #[arg(long, env = "AWQ_TLS_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Refuse peers that speak clear text [default: false]
+    #[arg(long, env = "AWQ_TLS_REQUIRED", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_required: Option<bool>,
+
     /// Allow other addresses than loopback without a password
     #[arg(long, env = "AWQ_INSECURE", value_name = "BOOL", value_parser = BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", require_equals = true)]
@@ -94,6 +111,12 @@ pub struct Settings {
     #[arg(long, env = "AWQ_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+
+    /// Let a crash leave a core dump, which holds passwords and environments of jobs [default: false]
+    #[arg(long, env = "AWQ_CORE_DUMPS", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core_dumps: Option<bool>,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,alien_workqueue::links=debug`
     /// [default: info]
@@ -193,6 +216,17 @@ pub struct HistoryLimits {
     pub age_s: Option<i64>,
 }
 
+/// Where TLS comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// File with the certificate.
+    pub certificate: PathBuf,
+    /// File with its key; may be the same.
+    pub key: PathBuf,
+    /// Clear text is refused.
+    pub required: bool,
+}
+
 /// Complete settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -214,8 +248,12 @@ pub struct Options {
     pub bind: Vec<String>,
     /// File with the password.
     pub password_file: Option<PathBuf>,
+    /// TLS of the worker port, if it has it.
+    pub tls: Option<TlsFiles>,
     /// Other addresses than loopback are allowed without a password.
     pub insecure: bool,
+    /// A crash may leave a core dump.
+    pub core_dumps: bool,
     /// Filter of the log.
     pub log_level: String,
     /// How log lines look.
@@ -271,6 +309,12 @@ pub enum OptionsError {
     /// The catalog servers make no sense.
     #[error(transparent)]
     Catalog(#[from] ServersError),
+    /// Without a certificate there is no TLS.
+    #[error("{option} without a certificate: give --tls-cert FILE too")]
+    NoCertificate {
+        /// The option that was given.
+        option: &'static str,
+    },
     /// Neither a state dir nor a home is known.
     #[error("no place for the durable state is known: give --state-dir, or set HOME")]
     NoStateDir,
@@ -321,7 +365,7 @@ impl Settings {
     /// Fills in the defaults.
     ///
     /// # Errors
-    /// [`OptionsError::NoStateDir`] and [`OptionsError::Catalog`].
+    /// [`OptionsError::NoStateDir`], [`OptionsError::NoCertificate`] and [`OptionsError::Catalog`].
     pub fn resolve(self, surroundings: &Surroundings) -> Result<Options, OptionsError> {
         let state_dir = match (self.state_dir, &self.work_dir) {
             (Some(dir), _) => dir,
@@ -336,6 +380,15 @@ impl Settings {
         // Without a catalog the variable means something to other programs only.
         let word = surroundings.catalog_transport.as_deref().filter(|_| !catalog_servers.is_empty());
         let catalog_transport = Transport::parse(word)?;
+        let required = self.tls_required.unwrap_or(false);
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), key) => {
+                Some(TlsFiles { key: key.unwrap_or_else(|| certificate.clone()), certificate, required })
+            }
+            (None, Some(_)) => return Err(OptionsError::NoCertificate { option: "--tls-key" }),
+            (None, None) if required => return Err(OptionsError::NoCertificate { option: "--tls-required" }),
+            (None, None) => None,
+        };
         Ok(Options {
             job_wrapper: self.job_wrapper,
             work_dir: self.work_dir.unwrap_or_else(|| DEFAULT_WORK_DIR.into()),
@@ -346,7 +399,9 @@ impl Settings {
             port: self.port.unwrap_or(DEFAULT_PORT),
             bind: self.bind.unwrap_or_default(),
             password_file: self.password_file,
+            tls,
             insecure: self.insecure.unwrap_or(false),
+            core_dumps: self.core_dumps.unwrap_or(false),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
             log_format: self.log_format.unwrap_or_default(),
             group: self.group,
@@ -555,6 +610,23 @@ mod tests {
                 assert_eq!(value.as_deref(), Some(default), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn tls_needs_a_certificate() {
+        let tls = |args: &[&str]| {
+            let around = Surroundings { root: true, ..Surroundings::default() };
+            settings(args).resolve(&around).map(|options| options.tls).map_err(|error| error.to_string())
+        };
+        assert_eq!(tls(&[]), Ok(None));
+        let one_file = TlsFiles { certificate: "c".into(), key: "c".into(), required: false };
+        assert_eq!(tls(&["--tls-cert", "c"]), Ok(Some(one_file)));
+        let all = TlsFiles { certificate: "c".into(), key: "k".into(), required: true };
+        assert_eq!(tls(&["--tls-cert", "c", "--tls-key", "k", "--tls-required"]), Ok(Some(all)));
+        let refused = "--tls-required without a certificate: give --tls-cert FILE too";
+        assert_eq!(tls(&["--tls-required"]), Err(refused.into()));
+        assert_eq!(tls(&["--tls-required=no"]), Ok(None));
+        assert!(tls(&["--tls-key", "k"]).unwrap_err().starts_with("--tls-key without"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::driver::{Parts, Shell};
 use crate::event_logs::{self, EventLogs};
 use crate::history;
 use crate::journal_files::FileStorage;
-use crate::links::{self, Links, Listening};
+use crate::links::{self, Credentials, Links, Listening};
 use crate::options::Options;
 use crate::outputs::{self, Outputs, Words};
 use crate::places::{self, StateDir};
@@ -37,7 +37,8 @@ use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
 use crate::status::About;
-use crate::{catalog, control, legacy, limits, logging, recovery, stop};
+use crate::systemd::Manager;
+use crate::{catalog, control, legacy, limits, logging, recovery, secrecy, stop};
 
 /// Largest password file that is read, bytes.
 const PASSWORD_MAX: u64 = 64 << 10;
@@ -49,7 +50,12 @@ const PASSWORD_MAX: u64 = 64 << 10;
 /// What keeps it from serving, as sentences for the operator.
 pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     logging::start(&options.log_level, options.log_format)?;
+    let manager = Manager::from_environment();
+    if !options.core_dumps {
+        secrecy::forbid_core_dumps();
+    }
     let password = options.password_file.as_deref().map(read_password).transpose()?;
+    let credentials = options.tls.clone().map(Credentials::load).transpose().context("TLS")?;
     let listening = links::addresses(&options.bind, password.is_some(), options.insecure)?;
     let group = options.group.as_deref().map(find_group).transpose()?;
     let host = host_name()?;
@@ -75,9 +81,10 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         port: addresses.first().map_or(options.port, SocketAddr::port),
         started_s: Reading::now().context("cannot read the clocks")?.wall_s,
         insecure: listening.open,
+        tls: credentials.is_some(),
         links_max: descriptors.links,
     };
-    let links = Links::new(descriptors.links, options.strangers_max);
+    let links = Links::new(descriptors.links, options.strangers_max, credentials);
     let submitter = submitter(&site, options)?;
     let (shell, reports) = build(options, &state_dir, site, about, links, work_dir.drain())?;
     tracing::info!(
@@ -96,6 +103,9 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
             let listener = tokio::net::TcpListener::from_std(listener).context("cannot serve the worker port")?;
             tokio::task::spawn_local(links::accept(listener, password.clone(), Rc::clone(&shell)));
         }
+        if let Some(credentials) = &shell.links.credentials {
+            tokio::task::spawn_local(Rc::clone(credentials).keep_fresh());
+        }
         tokio::task::spawn_local(control::accept(clients, options.submission_max, Rc::clone(&shell)));
         tokio::task::spawn_local(Rc::clone(&shell).take_reports(reports));
         shell.start();
@@ -112,7 +122,13 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         for address in &addresses {
             println!("alien_work_queue: listening on {address}");
         }
-        stop::wait(Rc::clone(&shell)).await.context("cannot hear signals")
+        let served: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        manager.ready(&format!("workers are served on {}", served.join(", ")));
+        let ended = async { stop::wait(Rc::clone(&shell), &manager).await.context("cannot hear signals") };
+        tokio::select! {
+            end = ended => end,
+            () = manager.feed_watchdog() => unreachable!("it is fed for ever"),
+        }
     })?;
     match end {
         // The locks go with the process, after the last write.

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wq_core::Input;
 
 use crate::driver::Shell;
+use crate::systemd::Manager;
 
 /// How long a stop may last before the process ends anyway.
 pub(crate) const STOP_MAX: Duration = Duration::from_secs(7);
@@ -44,7 +45,7 @@ impl End {
 ///
 /// # Errors
 /// Signals cannot be heard.
-pub(crate) async fn wait(shell: Rc<Shell>) -> std::io::Result<End> {
+pub(crate) async fn wait(shell: Rc<Shell>, manager: &Manager) -> std::io::Result<End> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -62,7 +63,10 @@ pub(crate) async fn wait(shell: Rc<Shell>) -> std::io::Result<End> {
             _ = interrupt.recv() => Signal::SIGINT,
             _ = terminate.recv() => Signal::SIGTERM,
             _ = hangup.recv() => {
-                tracing::info!("SIGHUP: nothing to read again");
+                match &shell.links.credentials {
+                    Some(credentials) => credentials.reload(),
+                    None => tracing::info!("SIGHUP: nothing to read again"),
+                }
                 continue;
             }
         };
@@ -71,6 +75,7 @@ pub(crate) async fn wait(shell: Rc<Shell>) -> std::io::Result<End> {
             return Ok(End::AtOnce(heard));
         }
         tracing::info!(signal = heard.as_str(), "stopping");
+        manager.stopping();
         deadline = Some(tokio::time::Instant::now() + STOP_MAX);
         shell.input(Input::Stop);
     }

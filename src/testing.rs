@@ -67,7 +67,7 @@ impl Bench {
         let shell = Shell::new(Parts {
             core: Master::new(Config::default()),
             clock: Clock::new(&Past::default(), Reading::now().unwrap()),
-            links: Links::new(LINKS_MAX, STRANGERS_MAX),
+            links: Links::new(LINKS_MAX, STRANGERS_MAX, None),
             callers: Callers::new(SiteFacts::default(), uid, None, vec![]),
             pool: Pool::start(results.clone(), Rc::clone(&turn)).unwrap(),
             outputs: Arc::new(outputs),

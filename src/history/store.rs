@@ -1,5 +1,7 @@
 //! The file of the history: what it holds and how it changes.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,6 +89,7 @@ pub(super) struct Store {
 impl Store {
     /// Opens or makes it.
     pub(super) fn open(path: &Path) -> Result<Store, StoreError> {
+        close_to_others(path);
         let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
         // A crash of this process loses nothing; the disk is waited for in `sync` alone.
@@ -202,6 +205,19 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             done => done.map_err(StoreError::Sync),
         }
+    }
+}
+
+/// Ads hold environments. The files that SQLite makes beside it get the same mode.
+fn close_to_others(path: &Path) {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let closed = made.and_then(|file| match file.metadata()?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => file.set_permissions(Permissions::from_mode(0o600)),
+    });
+    if let Err(error) = closed {
+        // Opening it tells whether it can be used at all; the folder around it is closed in any case.
+        tracing::warn!(path = %path.display(), %error, "the history cannot be closed to others");
     }
 }
 

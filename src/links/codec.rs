@@ -46,8 +46,16 @@ pub(crate) struct Codec {
 enum Gate {
     Open,
     /// The first line decides: a status request, or the password exchange, to which we have said nothing yet.
-    Undecided(Box<(Password, Challenges)>),
+    Undecided(Box<Undecided>),
     Exchange(Box<Exchange>),
+}
+
+#[derive(Debug)]
+struct Undecided {
+    password: Password,
+    recent: Challenges,
+    /// Status requests are answered without the password.
+    near: bool,
 }
 
 #[derive(Debug)]
@@ -67,9 +75,10 @@ impl Codec {
         Codec::with(Gate::Exchange(Box::new(Exchange { state, recent })))
     }
 
-    /// For a peer that must know the password for anything but a status request.
-    pub(crate) fn undecided(password: Password, recent: Challenges) -> Codec {
-        Codec::with(Gate::Undecided(Box::new((password, recent))))
+    /// For a peer that must know the password, `near` ones for anything but a status request. Nothing is said to it
+    /// before it has spoken.
+    pub(crate) fn undecided(password: Password, recent: Challenges, near: bool) -> Codec {
+        Codec::with(Gate::Undecided(Box::new(Undecided { password, recent, near })))
     }
 
     fn with(gate: Gate) -> Codec {
@@ -89,11 +98,11 @@ impl Decoder for Codec {
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Part>, CodecError> {
         let mut answer = BytesMut::new();
         if let Gate::Undecided(key) = &self.gate {
-            match first_line(src) {
+            match first_line(src, key.near) {
                 First::Incomplete => return Ok(None),
                 First::Status => self.gate = Gate::Open,
                 First::Other => {
-                    let (password, recent) = &**key;
+                    let Undecided { password, recent, .. } = &**key;
                     let state = MasterHandshake::start(password.clone(), recent.fresh(), &mut answer);
                     self.gate = Gate::Exchange(Box::new(Exchange { state, recent: recent.clone() }));
                 }
@@ -120,7 +129,10 @@ enum First {
     Other,
 }
 
-fn first_line(src: &[u8]) -> First {
+fn first_line(src: &[u8], near: bool) -> First {
+    if !near {
+        return if src.is_empty() { First::Incomplete } else { First::Other };
+    }
     // Whoever has begun with the exchange waits for our half of it.
     match src.iter().take(HANDSHAKE_LINE_MAX).position(|byte| *byte == b'\n') {
         None if src.len() >= HANDSHAKE_LINE_MAX || src.first() == Some(&BANNER[0]) => First::Other,
@@ -184,8 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn from_elsewhere_a_status_request_needs_the_password_too() {
+        let mut codec = Codec::undecided(password(), Challenges::default(), false);
+        assert_eq!(codec.decode(&mut BytesMut::new()).unwrap(), None);
+        match codec.decode(&mut BytesMut::from("queue_status\n")) {
+            Err(CodecError::Refused { refusal: Refusal::NoBanner, answer }) => assert!(answer.ends_with(b"failure\n")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn a_status_request_needs_no_password_where_that_was_allowed() {
-        let undecided = || Codec::undecided(password(), Challenges::default());
+        let undecided = || Codec::undecided(password(), Challenges::default(), true);
         let (mut codec, mut line) = (undecided(), BytesMut::from("queue_st"));
         assert_eq!(codec.decode(&mut line).unwrap(), None, "nothing is said before it is decided");
         line.extend_from_slice(b"atus\n");

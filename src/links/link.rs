@@ -23,6 +23,7 @@ use wq_proto::{Event, FromWorker, MasterHandshake, Password, Protocol, ToWorker}
 use super::body::Body;
 use super::codec::{Codec, CodecError, Part};
 use super::outbox::{Outbox, Piece};
+use super::stream::Stream;
 use crate::blobs::Place;
 use crate::driver::Shell;
 use crate::outputs::SinkFile;
@@ -38,6 +39,9 @@ const SLICES_MAX: usize = 16;
 /// Without any movement in a transfer for so long the link is given up (decision D47), seconds.
 const STALLED_S: u32 = 150;
 
+/// Fewer bytes of a transfer in that time count as nothing (requirement R-13); links of 1990 were faster.
+const PROGRESS_MIN: u16 = 4 << 10;
+
 /// A peer that we hang up on has so long to read its last lines, seconds.
 const CLOSING_S: u32 = 10;
 
@@ -48,7 +52,7 @@ const STALLED_FOREMAN_S: u32 = 3600;
 #[derive(Debug)]
 pub(crate) struct Link {
     id: LinkId,
-    stream: RefCell<TcpStream>,
+    stream: RefCell<Stream>,
     reading: RefCell<Reading>,
     out: RefCell<Option<Box<Outbox>>>,
     sink: RefCell<Option<Box<Sink>>>,
@@ -60,7 +64,12 @@ pub(crate) struct Link {
     closing: Cell<bool>,
     /// The peer is a status tool, and this is its question.
     asked: RefCell<Option<Box<Question>>>,
+    /// When the transfer that is under way last got on.
     moved_s: Cell<u32>,
+    /// Bytes since then.
+    moved: Cell<u16>,
+    /// A transfer has begun since the last look.
+    begun: Cell<bool>,
 }
 
 /// What only the link's own task touches.
@@ -97,10 +106,17 @@ impl Link {
     /// A link over a fresh connection; with a password, our half of the exchange waits to be written.
     pub(crate) fn new(id: LinkId, stream: TcpStream, near: bool, password: Option<&Password>, shell: &Shell) -> Link {
         let mut out = None;
+        let stream = match &shell.links.credentials {
+            None => Stream::clear(stream),
+            Some(credentials) => Stream::open(stream, credentials.config(), credentials.required()),
+        };
         let codec = match password {
             None => Codec::open(),
-            // Status tools of this machine speak no password exchange and would stumble over ours.
-            Some(password) if near => Codec::undecided(password.clone(), shell.links.challenges.clone()),
+            // Status tools of this machine speak no password exchange and would stumble over ours; and as long as a
+            // peer may mean TLS, it gets no clear text.
+            Some(password) if near || !stream.is_clear() => {
+                Codec::undecided(password.clone(), shell.links.challenges.clone(), near)
+            }
             Some(password) => {
                 let mut outbox = Box::new(Outbox::default());
                 let challenge = shell.links.challenges.fresh();
@@ -124,6 +140,8 @@ impl Link {
             closing: Cell::new(false),
             asked: RefCell::new(None),
             moved_s: Cell::new(shell.links.tick_s.get()),
+            moved: Cell::new(0),
+            begun: Cell::new(false),
         }
     }
 
@@ -171,12 +189,12 @@ impl Link {
                 Ok(round) => round,
                 Err(reason) => return Poll::Ready(reason.into()),
             };
-            if self.is_over() && self.out.borrow().is_none() {
+            if self.is_over() && self.is_all_out() {
                 if let Some(question) = self.asked.take() {
                     return Poll::Ready(End::Asked(*question));
                 }
                 // Told to the peer in good order; the descriptor goes with this task.
-                let _ = SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write);
+                self.stream.borrow_mut().hang_up(cx);
                 return Poll::Ready(DownReason::Ours.into());
             }
             let read = match self.read(cx, shell, peer) {
@@ -193,7 +211,12 @@ impl Link {
 
     /// Something to do that no readiness of the socket will tell of.
     fn has_news(&self) -> bool {
-        self.doomed.borrow().is_some() || (self.is_over() && self.out.borrow().is_none())
+        self.doomed.borrow().is_some() || (self.is_over() && self.is_all_out())
+    }
+
+    /// Nothing waits to be sent.
+    fn is_all_out(&self) -> bool {
+        self.out.borrow().is_none() && !self.stream.borrow().has_unsent()
     }
 
     /// Nothing more is read from the peer here.
@@ -203,6 +226,10 @@ impl Link {
 
     fn write(&self, cx: &mut Context<'_>, shell: &Shell) -> Result<Round, DownReason> {
         let mut round = Round::Waits;
+        match Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx) {
+            Poll::Pending => return Ok(round),
+            Poll::Ready(flushed) => flushed.map_err(|error| lost(&error))?,
+        }
         loop {
             let mut out = self.out.borrow_mut();
             let Some(outbox) = out.as_mut() else { return Ok(round) };
@@ -233,7 +260,7 @@ impl Link {
                 return Ok(round);
             }
             round = Round::Moved;
-            self.moved_s.set(shell.links.tick_s.get());
+            self.got_on(written, shell);
             for attempt in passed {
                 shell.input(Input::Flushed { link: self.id, attempt });
             }
@@ -267,12 +294,24 @@ impl Link {
             match read {
                 Poll::Pending => Ok(()),
                 Poll::Ready(Ok(0)) => Err(DownReason::Closed),
-                Poll::Ready(Ok(_)) => {
-                    self.moved_s.set(shell.links.tick_s.get());
+                Poll::Ready(Ok(count)) => {
                     round = Round::Moved;
-                    self.take_parts(reading, &mut buffer, shell, peer).map(drop)
+                    let before = reading.codec.in_body();
+                    self.got_on(count, shell);
+                    let taken = self.take_parts(reading, &mut buffer, shell, peer).map(drop);
+                    if !before && reading.codec.in_body() {
+                        self.begun.set(true);
+                    }
+                    taken
                 }
-                Poll::Ready(Err(error)) => Err(lost(&error)),
+                Poll::Ready(Err(error)) => {
+                    if error.kind() == io::ErrorKind::InvalidData
+                        && shell.links.failures.borrow_mut().is_news(peer.ip(), Instant::now())
+                    {
+                        tracing::warn!(%peer, %error, "a peer was refused");
+                    }
+                    Err(lost(&error))
+                }
             }
         };
         if !buffer.is_empty() {
@@ -347,7 +386,7 @@ impl Link {
             self.protocol.set(hello.protocol);
             if hello.is_foreman() {
                 self.foreman.set(true);
-                set_user_timeout(&self.stream.borrow(), STALLED_FOREMAN_S);
+                set_user_timeout(self.stream.borrow().tcp(), STALLED_FOREMAN_S);
             }
         }
     }
@@ -441,19 +480,40 @@ impl Link {
         self.wake();
     }
 
-    /// A transfer is under way and nothing has moved for too long.
+    /// A transfer is under way and has not got on for too long, however large it was announced.
     pub(crate) fn is_stalled(&self, tick_s: u32) -> bool {
+        if self.begun.take() {
+            self.moved.set(0);
+            self.moved_s.set(tick_s);
+            return false;
+        }
         let limit = match (self.closing.get(), self.foreman.get()) {
             (true, _) => CLOSING_S,
             (false, true) => STALLED_FOREMAN_S,
             (false, false) => STALLED_S,
         };
-        let busy = self.out.borrow().is_some() || self.reading.borrow().codec.in_body();
+        let busy = !self.is_all_out() || self.reading.borrow().codec.in_body();
         busy && tick_s.saturating_sub(self.moved_s.get()) > limit
     }
 
+    /// Bytes have passed. Crumbs count only together: a peer that takes or gives one a second gets nowhere.
+    fn got_on(&self, bytes: usize, shell: &Shell) {
+        let moved = self.moved.get().saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+        if moved < PROGRESS_MIN {
+            self.moved.set(moved);
+        } else {
+            self.moved.set(0);
+            self.moved_s.set(shell.links.tick_s.get());
+        }
+    }
+
     fn queue(&self, put: impl FnOnce(&mut Outbox)) {
-        put(self.out.borrow_mut().get_or_insert_default());
+        let mut out = self.out.borrow_mut();
+        if out.is_none() {
+            self.begun.set(true);
+        }
+        put(out.get_or_insert_default());
+        drop(out);
         self.wake();
     }
 
@@ -467,6 +527,7 @@ impl Link {
 fn lost(error: &io::Error) -> DownReason {
     match error.kind() {
         io::ErrorKind::TimedOut => DownReason::Stalled,
+        io::ErrorKind::InvalidData => DownReason::Garbage(error.to_string()),
         _ => DownReason::Closed,
     }
 }

@@ -127,16 +127,19 @@ fn is_missing(error: &io::Error) -> bool {
 pub(crate) async fn accept(listener: TcpListener, password: Option<Rc<Password>>, shell: Rc<Shell>) {
     let mut full = false;
     loop {
-        if !shell.links.has_room() {
-            if !std::mem::replace(&mut full, true) {
-                tracing::warn!(links = shell.links.count(), "the limit of connections is reached; others wait");
-            }
-            shell.links.room.notified().await;
-            continue;
-        }
         match listener.accept().await {
             Ok((stream, peer)) => {
-                full = false;
+                let was_full = std::mem::replace(&mut full, !shell.links.has_room());
+                if full && !was_full {
+                    tracing::warn!(links = shell.links.count(), "the limit of connections is reached; others wait");
+                }
+                if full {
+                    // Who has not said yet what he wants goes first: silent peers must not keep honest ones out.
+                    shell.links.drop_oldest_stranger();
+                }
+                while !shell.links.has_room() {
+                    shell.links.room.notified().await;
+                }
                 if let Err(error) = set_options(&stream) {
                     // The peer is gone already.
                     tracing::debug!(%peer, %error, "a connection was lost at once");

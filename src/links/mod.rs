@@ -5,14 +5,19 @@
 
 mod body;
 mod codec;
+mod credentials;
+mod der;
 mod link;
 mod listen;
 mod outbox;
 mod strangers;
+mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use credentials::Credentials;
 pub(crate) use listen::{Listening, accept, addresses, listen};
 pub(crate) use outbox::Piece;
+pub(crate) use stream::Stream;
 pub(crate) use table::Links;

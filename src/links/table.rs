@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use wq_core::ids::LinkId;
 use wq_core::io::DownReason;
 
+use super::credentials::Credentials;
 use super::link::Link;
 use super::strangers::{Challenges, Failures, Strangers};
 
@@ -23,6 +24,8 @@ pub(crate) struct Links {
     max: usize,
     strangers_max: usize,
     strangers: RefCell<Strangers>,
+    /// TLS, if the port has it.
+    pub(crate) credentials: Option<Rc<Credentials>>,
     pub(crate) challenges: Challenges,
     pub(crate) failures: RefCell<Failures>,
     /// Room has come.
@@ -39,13 +42,14 @@ struct Slot {
 
 impl Links {
     /// An empty table.
-    pub(crate) fn new(max: usize, strangers_max: usize) -> Links {
+    pub(crate) fn new(max: usize, strangers_max: usize, credentials: Option<Credentials>) -> Links {
         Links {
             slots: RefCell::default(),
             free: RefCell::default(),
             max,
             strangers_max,
             strangers: RefCell::default(),
+            credentials: credentials.map(Rc::new),
             challenges: Challenges::default(),
             failures: RefCell::default(),
             room: Notify::new(),
@@ -125,7 +129,8 @@ impl Links {
         }
     }
 
-    fn drop_oldest_stranger(&self) {
+    /// Ends the oldest stranger, if there is one.
+    pub(crate) fn drop_oldest_stranger(&self) {
         while let Some(id) = { self.strangers.borrow_mut().oldest() } {
             if self.end_stranger(id, "too many connections wait to introduce themselves") {
                 return;

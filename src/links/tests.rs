@@ -100,6 +100,53 @@ fn at_the_limit_others_wait_until_somebody_goes() {
 }
 
 #[test]
+fn at_the_limit_a_silent_stranger_makes_room() {
+    with_bench(None, |bench| async move {
+        let mut inside = Vec::new();
+        for _ in 0..LINKS_MAX - 1 {
+            let mut worker = bench.connect().await;
+            worker.write_all(b"name\n").await.unwrap();
+            read_until(&mut worker, b"\n").await;
+            inside.push(worker);
+        }
+        let mut silent = bench.connect().await;
+        let mut late = bench.connect().await;
+        late.write_all(b"name\n").await.unwrap();
+        read_until(&mut late, b"\n").await;
+        assert!(is_closed(&mut silent).await);
+    });
+}
+
+#[test]
+fn a_transfer_that_crawls_is_cut_whatever_was_announced() {
+    with_bench(None, |bench| async move {
+        submit(&bench, &job(&bench, &[])).await;
+        // A hundred bytes a minute are as good as nothing, a thousand are slow.
+        for (bytes, cut) in [(1000, false), (25, true)] {
+            let mut worker = bench.connect().await;
+            worker.write_all(GREETING).await.unwrap();
+            let (_, outputs) = run_task(&mut worker).await;
+            worker.write_all(format!("file {} 1000000000000\n", outputs[0]).as_bytes()).await.unwrap();
+            for second in (15..=300).step_by(15) {
+                // A link that was cut takes no more.
+                let _ = worker.write_all(&vec![b'x'; bytes]).await;
+                for _ in 0..3 {
+                    assert_eq!(bench.ask(&Request::Ping, &[]).await, Reply::Pong);
+                }
+                bench.shell.links.watch(Instant::now(), second);
+            }
+            bench.ask(&Request::Ping, &[]).await;
+            assert_eq!(bench.shell.links.count(), usize::from(!cut), "{bytes} bytes every 15 s");
+            bench.shell.links.watch(Instant::now(), 0);
+            drop(worker);
+            while bench.shell.links.count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+}
+
+#[test]
 fn without_the_password_nothing_is_said() {
     with_bench(Some(b"secret"), |bench| async move {
         let mut worker = bench.connect().await;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use wq_core::ids::{JobId, Timestamp};
 use wq_proto::{FromWorker, StatusQuery};
 
 use super::objects;
 use crate::driver::Shell;
+use crate::links::Stream;
 
 /// Requests that are answered at once; whoever comes then is hung up on.
 pub(crate) const PLACES: usize = 32;
@@ -66,7 +66,7 @@ enum Rest {
 }
 
 /// Answers and hangs up. `heard` came behind the first line.
-pub(crate) async fn answer(mut stream: TcpStream, question: Question, heard: BytesMut, shell: Rc<Shell>) {
+pub(crate) async fn answer(mut stream: Stream, question: Question, heard: BytesMut, shell: Rc<Shell>) {
     let Ok(_place) = shell.askers.try_acquire() else {
         tracing::debug!(?question, "too many status requests at once; this one gets no answer");
         return;
@@ -85,7 +85,7 @@ pub(crate) async fn answer(mut stream: TcpStream, question: Question, heard: Byt
     }
 }
 
-async fn browse(stream: &mut TcpStream, target: &[u8], mut heard: BytesMut, shell: &Shell) -> io::Result<()> {
+async fn browse(stream: &mut Stream, target: &[u8], mut heard: BytesMut, shell: &Shell) -> io::Result<()> {
     // Unread bytes at a close would take the answer with them.
     while !is_whole_head(&heard) {
         if heard.len() > HEAD_MAX {
@@ -117,7 +117,7 @@ fn is_whole_head(heard: &[u8]) -> bool {
 }
 
 /// Writes the array. Others get their turn after each part: writing waits for the reader, and each part yields.
-async fn list(stream: &mut TcpStream, query: StatusQuery, shell: &Shell) -> io::Result<()> {
+async fn list(stream: &mut Stream, query: StatusQuery, shell: &Shell) -> io::Result<()> {
     let mut rest = begin(query, shell);
     let mut left = LISTED_MAX;
     let mut text = vec![b'['];

@@ -26,6 +26,8 @@ pub(crate) struct About {
     pub(crate) started_s: i64,
     /// Others can connect without a password.
     pub(crate) insecure: bool,
+    /// The port speaks TLS with those who begin with it.
+    pub(crate) tls: bool,
     /// Most workers at once.
     pub(crate) links_max: usize,
 }
@@ -47,7 +49,7 @@ pub(crate) fn queue(about: &About, summary: &Summary) -> Value {
         "starttime": about.started_s,
         "time_when_started": about.started_s.saturating_mul(1_000_000),
         "priority": 0,
-        "ssl": false,
+        "ssl": about.tls,
         // Ours: shown to operators (decision D7).
         "insecure": about.insecure,
         // Read by releases 6 to 8, and by 9 and later.

@@ -12,6 +12,7 @@ mod links;
 mod memory;
 mod queries;
 mod restart;
+mod strangers;
 mod waiting_jobs;
 
 use std::io::Write as _;

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attacks;
 mod bad_input;
 mod compaction;
 mod durable;
@@ -12,8 +13,11 @@ mod full_disk;
 mod never_zero;
 mod no_master;
 mod one_write;
+mod ownership;
 mod passwords;
 mod reboot;
+mod secrecy;
 mod sync_order;
+mod tls;
 mod trace;
 mod traversal;

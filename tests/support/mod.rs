@@ -6,3 +6,4 @@ pub(crate) mod dice;
 pub(crate) mod journal;
 pub(crate) mod request;
 pub(crate) mod sim;
+pub(crate) mod tls;
