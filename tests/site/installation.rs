@@ -28,6 +28,12 @@ fn everything_is_where_the_original_put_it() {
         assert_eq!(answer.code, Some(0), "{name} is a program");
     }
     assert!(prefix.join("etc/env.sh").is_file());
+    for kind in ["system", "user"] {
+        let unit = prefix.join("lib/systemd").join(kind).join("alien-workqueue.service");
+        let text = std::fs::read_to_string(&unit).unwrap();
+        assert!(text.contains(&format!("\nExecStart={}/bin/alien_work_queue ", prefix.display())), "{text}");
+        assert!(text.contains(&format!("\nExecReload={}/bin/awq reload\n", prefix.display())), "{text}");
+    }
     // Of the family, what is not served says so.
     let answer = run(&mut Command::new(prefix.join("bin/condor_ssh_to_job"))).exits(1);
     assert_eq!(answer.stderr, "condor_ssh_to_job: not supported by alien-workqueue\n");
@@ -54,11 +60,13 @@ fn a_prefix_with_blanks_and_quotes_is_installed_sourced_and_removed_but_for_what
         assert_eq!(lines.next(), Some(&*format!("{}/lib", cctools.display())), "{answer}");
         assert!(answer.stdout.contains("$CondorVersion: "), "{answer}");
     }
+    let unit = std::fs::read_to_string(prefix.join("lib/systemd/system/alien-workqueue.service")).unwrap();
+    assert!(unit.contains("/it\\x27s\\x20a\\x20$$prefix/bin/alien_work_queue --config "), "{unit}");
     std::fs::write(prefix.join("bin/mine"), "").unwrap();
     make(&build, "uninstall");
     let left: Vec<_> = std::fs::read_dir(prefix.join("bin")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["mine"]);
-    assert!(!prefix.join("etc").exists());
+    assert!(!prefix.join("etc").exists() && !prefix.join("lib").exists());
     let answer = run(Command::new(require("make")).arg("uninstall").current_dir(&build));
     assert!(answer.code != Some(0) && answer.stderr.contains("remedy: run 'make uninstall' in"), "{answer}");
 }

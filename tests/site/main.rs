@@ -13,6 +13,7 @@ mod prefix;
 #[path = "../e2e/support.rs"]
 #[expect(dead_code, reason = "shared with the end-to-end tests, which use more of it")]
 mod support;
+mod units;
 mod walk_through;
 mod worker_script;
 mod wrapper;
