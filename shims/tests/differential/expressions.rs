@@ -1,4 +1,4 @@
-//! A thousand generated expressions: printed and evaluated alike.
+//! Four thousand generated expressions: printed and evaluated alike.
 
 use classad::{ClassAd, Env, Value, eval, parse_expr_new};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::dice::{Dice, SEED};
 use crate::python;
 
-const COUNT: usize = 1_000;
+const COUNT: usize = 4_000;
 
 /// What names in expressions find.
 const AD: &str = "a = 7\nb = 2.5\nc = \"condor pool\"\nd = true\nl = { 1,\"x\",a + 1,undefined }\nn = [ a = 1; z = a ]\n\
@@ -67,6 +67,23 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("versioncmp", 2),
     ("versionGE", 2),
     ("eval", 1),
+    ("regexps", 3),
+    ("replace", 3),
+    ("replaceAll", 3),
+    ("regexpMember", 2),
+    ("splitUserName", 1),
+    ("stringListMin", 1),
+    ("stringListMax", 1),
+    ("stringListSubsetMatch", 2),
+    ("stringList_regexpMember", 2),
+    ("versionEQ", 2),
+    ("version_in_range", 3),
+    ("unparse", 1),
+    ("countMatches", 2),
+    ("interval", 1),
+    ("envV1ToV2", 1),
+    ("listToArgs", 1),
+    ("argsToList", 1),
 ];
 
 fn literal(dice: &mut Dice) -> String {

@@ -1,6 +1,7 @@
 """Answers questions with HTCondor's Python package: read.py TASK FILE, one JSON value a line in and out.
 
-Each question is answered in a process of its own: some texts crash the library, others keep it busy for ever.
+A hundred questions share a process: some texts crash the library, others keep it busy for ever. The ones behind such
+a text are asked again in the next process.
 """
 
 import json
@@ -14,6 +15,7 @@ import classad
 import htcondor
 
 TIMEOUT_S = 5
+BATCH = 100
 
 
 def value(result):
@@ -75,28 +77,36 @@ def text(expr):
     return classad.ClassAd({"x": expr}).printOld().removeprefix("x =").strip()
 
 
-def answer(task, question):
-    """What the task says, or how it ended."""
+def answers(task, questions):
+    """What the task says to each, in order, up to the first that ended the process; how it ended, for that one."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        signal.alarm(TIMEOUT_S)
         with os.fdopen(writer, "w") as out:
-            json.dump(task(question), out)
+            for question in questions:
+                signal.alarm(TIMEOUT_S)
+                out.write(json.dumps(task(question)) + "\n")
+                out.flush()
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as given:
-        text = given.read()
+        found = [json.loads(line) for line in given if line.endswith("\n")]
     _, status = os.waitpid(child, 0)
-    return json.loads(text) if status == 0 else {"died": status}
+    if len(found) < len(questions):
+        found.append({"died": status})
+    return found
 
 
 def main():
     task = {"expression": expression, "log": log, "submit": submit}[sys.argv[1]]
     with open(sys.argv[2]) as questions:
-        for line in questions:
-            print(json.dumps(answer(task, json.loads(line))), flush=True)
+        left = [json.loads(line) for line in questions]
+    while left:
+        found = answers(task, left[:BATCH])
+        for answer in found:
+            print(json.dumps(answer), flush=True)
+        left = left[len(found):]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! Two hundred generated submit files: the same jobs with the same attributes.
+//! Six hundred generated submit files: the same jobs with the same attributes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ mod site;
 
 use site::Site;
 
-const COUNT: usize = 200;
+const COUNT: usize = 600;
 
 /// When the jobs are submitted, seconds since 1970.
 const QDATE_S: i64 = 1_790_000_000;
