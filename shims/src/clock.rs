@@ -55,6 +55,11 @@ impl Clock {
         )
     }
 
+    /// `Sat Nov 21 19:41:18 2026`, as `ctime` does.
+    pub fn in_full(&self, at_s: i64) -> String {
+        self.civil(at_s).strftime("%a %b %e %H:%M:%S %Y").to_string()
+    }
+
     /// `11/21 19:41`, month and day at least two wide: the columns SUBMITTED and HELD_SINCE.
     pub fn short(&self, at_s: i64) -> String {
         let t = self.civil(at_s);
@@ -97,6 +102,7 @@ mod tests {
         assert_eq!(clock.head(1_795_290_079), "11/21/26 19:41:19");
         assert_eq!(clock.short(1_795_290_079), "11/21 19:41");
         assert_eq!(clock.short(1_767_323_045), " 1/2  03:04");
+        assert_eq!(clock.in_full(1_767_323_045), "Fri Jan  2 03:04:05 2026");
         assert_eq!(span(13), "0+00:00:13");
         assert_eq!(span(90_061), "1+01:01:01");
     }

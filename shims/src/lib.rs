@@ -9,6 +9,7 @@
 //! family; [`columns`] and [`printf`] are `-af` and `-format`, [`views`] the tables.
 
 pub mod act;
+pub mod ad_files;
 pub mod classad_eval;
 pub mod clock;
 pub mod columns;

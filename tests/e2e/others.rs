@@ -123,13 +123,15 @@ fn a_user_learns_why_a_job_waits_and_mends_it() {
     );
     let why = || site.condor("condor_q", &["-better-analyze", "2.0"], "").ok().stdout;
     let first = why();
-    assert!(first.contains("TARGET.Machine == \"nowhere\" holds on 0 of 1"), "{first}");
+    assert!(first.contains("           0  TARGET.Machine == \"nowhere\"\n"), "{first}");
     assert!(first.contains("It asks for 8 cores, and the largest machine has 2."), "{first}");
     assert!(
         first.contains("Of 1 slots on 1 machines,\n      1 slots are rejected by your job's requirements"),
         "{first}"
     );
-    assert_eq!(site.condor("awq", &["why", "2.0"], "").ok().stdout, first);
+    // Each question is a match of its own, and tells when it failed.
+    let but_times = |text: &str| text.lines().filter(|line| !line.starts_with("Last failed")).collect::<String>();
+    assert_eq!(but_times(&site.condor("awq", &["why", "2.0"], "").ok().stdout), but_times(&first));
     let edited = site.condor("condor_qedit", &["2.0", "Requirements", "true", "RequestCpus", "2"], "").ok();
     assert_eq!(
         edited.stdout,

@@ -9,6 +9,7 @@
 //! holds them and the known differences.
 
 mod ad;
+pub mod analysis;
 mod env;
 mod eval;
 mod expr;

@@ -20,8 +20,8 @@ mod request;
 
 pub use frame::{FrameError, Kind, VERSION};
 pub use reply::{
-    Acted, Counts, Explanation, JobOutcome, ListingEnd, Machines, Need, Refusal, Reply, Site, SubmittedCluster, Totals,
-    read_head, write_head,
+    Acted, Counts, Explanation, JobOutcome, ListingEnd, MACHINE_STATE, Machines, Need, Refusal, Reply, Site,
+    SubmittedCluster, Totals, read_head, write_head,
 };
 pub use request::{
     Act, Action, ClusterRequest, Edit, HistoryQuery, JobNumber, MachineQuery, Query, Request, ScheddQuery, Selection,

@@ -224,6 +224,40 @@ pub struct Machines {
     pub free: u64,
 }
 
+/// Attributes of a machine in listings that `requirements` and `rank` of jobs do not see: what it does now, and what
+/// it would take. All others are those of the matching.
+pub const MACHINE_STATE: &[&str] = &[
+    "Activity",
+    "ClientMachine",
+    "EnteredCurrentActivity",
+    "EnteredCurrentState",
+    "JobId",
+    "JobStarts",
+    "LastHeardFrom",
+    "LoadAvg",
+    "MyAddress",
+    "MyCurrentTime",
+    "MyType",
+    "RemoteOwner",
+    "Requirements",
+    "SlotID",
+    "SlotType",
+    "Start",
+    "State",
+    "TargetType",
+    "TotalDisk",
+    "TotalGPUs",
+    "TotalSlots",
+    "WorkQueueForeman",
+    "WorkQueueFreeCpus",
+    "WorkQueueFreeMemory",
+    "WorkQueueJobs",
+    "WorkQueueProtocol",
+    "WorkQueueQuarantinedUntil",
+    "WorkQueueReservedFor",
+    "WorkQueueWorkers",
+];
+
 /// Jobs by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {

@@ -1,5 +1,7 @@
 //! The options of `condor_q`.
 
+use super::analysis::{Choice, Detail};
+use crate::ad_files::{self, Form};
 use crate::columns::Columns;
 use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon, refuse};
 use crate::views::{AdForm, RowView, RunTime};
@@ -35,7 +37,14 @@ enum Key {
     Totals,
     Factory,
     Analyze,
+    BetterAnalyze,
+    ReverseAnalyze,
     Unmatchable,
+    Machine,
+    MachineConstraint,
+    SlotAds,
+    JobAds,
+    UserLog,
 }
 
 /// The order decides where short prefixes overlap.
@@ -43,14 +52,15 @@ const TABLE: &[Entry<Key>] = &[
     on_colon(&[("wide", 1)], Takes::Nothing, Key::Wide),
     on_colon(&[("long", 1)], Takes::Nothing, Key::Long),
     on(&[("xml", 3)], Takes::Nothing, Key::Xml),
-    on(&[("json", 4)], Takes::Nothing, Key::Json),
+    on(&[("json", 2)], Takes::Nothing, Key::Json),
     on(&[("limit", 3)], Takes::Words(1), Key::Limit),
     accept(&[("pool", 1)], Takes::Words(1)),
     on(&[("name", 1)], Takes::Words(1), Key::Name),
     accept(&[("direct", 1)], Takes::Words(1)),
     on(&[("submitter", 1)], Takes::Words(1), Key::Submitter),
     on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
-    accept(&[("slotconstraint", 5), ("mconstraint", 2), ("machine", 2)], Takes::Words(1)),
+    on(&[("slotconstraint", 5), ("mconstraint", 2)], Takes::Words(1), Key::MachineConstraint),
+    on(&[("machine", 2)], Takes::Words(1), Key::Machine),
     accept(&[("address", 1)], Takes::Words(1)),
     on(&[("autocluster", 2)], Takes::Nothing, Key::AutoCluster),
     refuse(&[("group-by", 2)], Takes::Nothing, "jobs are not grouped by attributes"),
@@ -61,9 +71,14 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("global", 1)], Takes::Nothing, Key::Global),
     accept(&[("schedd-constraint", 5)], Takes::Words(1)),
     on(&[("help", 1)], Takes::UntilOption, Key::Help),
-    on_colon(&[("better-analyze", 2), ("better_analyze", 2), ("analyze", 2)], Takes::Nothing, Key::Analyze),
-    refuse(&[("reverse-analyze", 3)], Takes::Nothing, "workers do not choose among jobs"),
-    on(&[("unmatchable", 2)], Takes::Nothing, Key::Unmatchable),
+    on_colon(
+        &[("better-analyze", 2), ("better-analyse", 2), ("better_analyze", 2)],
+        Takes::Nothing,
+        Key::BetterAnalyze,
+    ),
+    on_colon(&[("analyze", 2), ("analyse", 2)], Takes::Nothing, Key::Analyze),
+    on_colon(&[("reverse-analyze", 3)], Takes::Nothing, Key::ReverseAnalyze),
+    on_colon(&[("unmatchable", 2)], Takes::Nothing, Key::Unmatchable),
     accept(&[("verbose", 4)], Takes::Nothing),
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("run", 1)], Takes::Nothing, Key::Run),
@@ -76,8 +91,9 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("io", 2)], Takes::Nothing, Key::Io),
     accept(&[("dag", 2)], Takes::Nothing),
     accept(&[("expert", 1)], Takes::Nothing),
-    refuse(&[("jobads", 1), ("slotads", 5)], Takes::Words(1), "ads are not read from files"),
-    refuse(&[("userlog", 1)], Takes::Words(1), "job event logs are not read as a queue"),
+    on_colon(&[("jobads", 1)], Takes::Words(1), Key::JobAds),
+    on_colon(&[("slotads", 5)], Takes::Words(1), Key::SlotAds),
+    on(&[("userlog", 1)], Takes::Words(1), Key::UserLog),
     accept(&[("userprios", 5)], Takes::Words(1)),
     accept(&[("nouserprios", 3)], Takes::Nothing),
     on(&[("allusers", 3)], Takes::Nothing, Key::AllUsers),
@@ -108,8 +124,8 @@ pub(super) enum View {
     Columns(Columns),
     /// `-print-format` with an empty file: the head of a table and nothing else.
     HeadOnly,
-    /// `-analyze`, `-better-analyze`: one depth for both.
-    Analysis,
+    /// `-analyze` and its kin.
+    Analysis(Detail),
     /// `-unmatchable`: idle jobs that no machine will ever do for.
     Unmatchable,
 }
@@ -131,6 +147,19 @@ pub(super) struct Wish {
     pub(super) cut_at: Option<usize>,
     pub(super) global: bool,
     pub(super) name: Option<String>,
+    /// Machines that an analysis looks at.
+    pub(super) machines: Choice,
+    /// Where jobs come from instead of the master.
+    pub(super) source: Option<Source>,
+}
+
+/// A file that stands for the queue.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// `-jobads`: ads, and their form if it was said.
+    Ads(String, Form),
+    /// `-userlog`: a job event log.
+    Log(String),
 }
 
 /// What a command line asks for.
@@ -173,10 +202,13 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
         cut_at: None,
         global: false,
         name: None,
+        machines: Choice::default(),
+        source: None,
     };
     let mut columns = Columns::default();
     let mut ads = None;
-    let (mut totals, mut analysis, mut unmatchable) = (false, false, false);
+    let (mut totals, mut unmatchable) = (false, false);
+    let mut analysis: Option<Detail> = None;
     let mut batch = batch_by_default;
     let mut rows: Option<fn(RunTime) -> RowView> = None;
     let mut run_time = RunTime::All;
@@ -245,18 +277,31 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             Key::Batch => batch = true,
             Key::NoBatch => batch = false,
             Key::Totals => totals = true,
-            Key::Analyze => analysis = true,
-            Key::Unmatchable => {
-                unmatchable = true;
-                wish.constraints.push("JobStatus == 1".to_owned());
+            Key::Analyze | Key::BetterAnalyze | Key::ReverseAnalyze => {
+                let detail = analysis.get_or_insert_default();
+                detail.better |= key == Key::BetterAnalyze;
+                detail.reverse |= key == Key::ReverseAnalyze;
+                colon.split([',', ':']).for_each(|word| qualify(detail, word));
             }
+            Key::Machine => wish.machines.name = Some(words[0].clone()),
+            Key::MachineConstraint => wish.machines.constraint = Some(words[0].clone()),
+            Key::SlotAds => match ad_files::load(&words[0], Form::named(colon)) {
+                Ok(ads) => wish.machines.ads = Some(ads),
+                Err(why) => return mistake(why),
+            },
+            Key::JobAds => wish.source = Some(Source::Ads(words[0].clone(), Form::named(colon))),
+            Key::UserLog => wish.source = Some(Source::Log(words[0].clone())),
+            Key::Unmatchable => unmatchable = true,
         }
+    }
+    if unmatchable && analysis.is_none() {
+        wish.constraints.push("JobStatus == 1".to_owned());
     }
     if let Some(rows) = rows {
         wish.constraints.extend(rows(run_time).constraint().map(str::to_owned));
     }
-    wish.view = if analysis {
-        View::Analysis
+    wish.view = if let Some(detail) = analysis {
+        View::Analysis(Detail { unmatchable, ..detail })
     } else if unmatchable {
         View::Unmatchable
     } else if !columns.is_empty() {
@@ -283,6 +328,15 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
         wish.clusters.truncate(1);
     }
     Asked::Wish(Box::new(wish))
+}
+
+/// A qualifier of `-analyze`. What HTCondor knows besides these is about user priorities, or its own diagnosis.
+fn qualify(detail: &mut Detail, word: &str) {
+    let is = |name: &str, least: usize| word.len() >= least && name.starts_with(&word.to_ascii_lowercase());
+    detail.summary |= is("summary", 1);
+    detail.reverse |= is("reverse", 1);
+    detail.all_clauses |= is("noprune", 3);
+    detail.branches |= is("ifthenelse", 2);
 }
 
 fn mistake(line: String) -> Asked {

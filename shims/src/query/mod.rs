@@ -5,6 +5,7 @@
 
 mod analysis;
 mod command_line;
+mod from_file;
 mod run;
 
 pub(crate) use command_line::job_number;

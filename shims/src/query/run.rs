@@ -1,11 +1,12 @@
 //! From a command line to the printed answer.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
 use classad::Env;
 use control_proto::client::{Answer, ClientError};
-use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Totals};
+use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Site, Totals};
 
 use crate::job::{Job, Jobs};
 use crate::master;
@@ -13,8 +14,12 @@ use crate::version;
 use crate::views::{self, BATCH_ATTRIBUTES, RowView, RunTime, Scene};
 use crate::world::{Outcome, World};
 
-use super::analysis;
-use super::command_line::{Asked, View, Wish, counting, read};
+use super::analysis::{self, Detail};
+use super::command_line::{Asked, Source, View, Wish, counting, read};
+use super::from_file;
+
+/// How wide an analysis is where nobody says how wide the screen is.
+const SCREEN_COLUMNS: usize = 80;
 
 const USAGE: &str = include_str!("../usage/condor_q.txt");
 const DOWN: &str = include_str!("../usage/condor_q_down.txt");
@@ -66,7 +71,29 @@ fn count_lines(constraint: &str, world: &World) -> Option<Outcome> {
     })
 }
 
+/// A queue that a file tells of.
+fn list_file(wish: &Wish, source: &Source, world: &World) -> Outcome {
+    let site = Site { host: world.host.clone(), now_s: world.now_s, ..Site::default() };
+    let answer = Answer { site, reply: Reply::Listing, rows: Vec::new(), end: None };
+    let env = env(world, &answer);
+    let (jobs, label) = match from_file::jobs(source, wish, world, &env) {
+        Ok(found) => found,
+        Err(line) => return Outcome::failure(format!("{line}\n")),
+    };
+    if matches!(wish.view, View::Analysis(_) | View::Unmatchable) {
+        let head = format!("\n\n-- {label}\n");
+        return analyse(wish, jobs, world, &answer, &head).unwrap_or_else(|error| unanswered(wish, world, &error));
+    }
+    let mut selected = Totals::default();
+    jobs.iter().for_each(|job| count(&mut selected, job, &env));
+    let end = ListingEnd { ads: jobs.len() as u64, selected, mine: selected, all: selected };
+    Outcome::answer(print(wish, world, &answer, &end, &mut jobs.into_iter(), Some(&label)))
+}
+
 fn list(wish: &Wish, world: &World) -> Outcome {
+    if let Some(source) = &wish.source {
+        return list_file(wish, source, world);
+    }
     let answer = match master::ask(world, &Request::Query(query(wish))) {
         Ok(answer) => answer,
         Err(error) => return unanswered(wish, world, &error),
@@ -81,14 +108,17 @@ fn list(wish: &Wish, world: &World) -> Outcome {
     }
     let Some(end) = answer.end else { return master::unexpected(world) };
     let mut jobs = Jobs::new(&answer);
-    if matches!(wish.view, View::Analysis | View::Unmatchable) {
+    if matches!(wish.view, View::Analysis(_) | View::Unmatchable) {
         let waiting: Vec<Job> = jobs.by_ref().collect();
         return match jobs.check(end.ads) {
-            Ok(()) => analyse(wish, waiting, world, &answer).unwrap_or_else(|error| unanswered(wish, world, &error)),
+            Ok(()) => {
+                let head = format!("\n\n-- Schedd: {} : <{}?...\n", answer.site.host, answer.site.address);
+                analyse(wish, waiting, world, &answer, &head).unwrap_or_else(|error| unanswered(wish, world, &error))
+            }
             Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
         };
     }
-    let out = print(wish, world, &answer, &end, &mut jobs);
+    let out = print(wish, world, &answer, &end, &mut jobs, None);
     match jobs.check(end.ads) {
         Ok(()) => Outcome::answer(out),
         Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
@@ -96,14 +126,26 @@ fn list(wish: &Wish, world: &World) -> Outcome {
 }
 
 /// What the master's matching says of each job.
-fn analyse(wish: &Wish, jobs: Vec<Job>, world: &World, answer: &Answer) -> Result<Outcome, ClientError> {
+fn analyse(wish: &Wish, jobs: Vec<Job>, world: &World, answer: &Answer, head: &str) -> Result<Outcome, ClientError> {
     let env = env(world, answer);
-    let explanations = analysis::explanations(&jobs, world, &env)?;
+    // The master knows nothing of jobs in a file.
+    let explanations = match wish.source {
+        Some(_) => BTreeMap::new(),
+        None => analysis::explanations(&jobs, world, &env)?,
+    };
     let why = |job: &Job| explanations.get(&job.id(&env));
-    if let View::Analysis = wish.view {
-        let head = format!("\n\n-- Schedd: {} : <{}?...\n", answer.site.host, answer.site.address);
-        let analyses = jobs.iter().map(|job| analysis::print(job, why(job), &env));
-        return Ok(Outcome::answer(head + &analyses.collect::<String>()));
+    if let View::Analysis(detail) = wish.view {
+        let slots = match analysis::slots(&wish.machines, world, &env)? {
+            Ok(slots) => slots,
+            Err(sentence) => return Ok(Outcome::failure(format!("Error:  {sentence}\n"))),
+        };
+        let scene = analysis::Scene {
+            env: &env,
+            clock: &world.clock,
+            host: &answer.site.host,
+            width: world.screen_columns.unwrap_or(SCREEN_COLUMNS),
+        };
+        return Ok(Outcome::answer(head.to_owned() + &analysis::print(&jobs, &explanations, &slots, detail, &scene)));
     }
     let hopeless = |job: &Job| why(job).is_some_and(|why| why.machines.unfit + why.machines.small == why.machines.all);
     let jobs: Vec<Job> = jobs.into_iter().filter(hopeless).collect();
@@ -111,8 +153,8 @@ fn analyse(wish: &Wish, jobs: Vec<Job>, world: &World, answer: &Answer) -> Resul
     jobs.iter().for_each(|job| count(&mut shown, job, &env));
     let rows = RowView::Plain(RunTime::Unknown).print(jobs.into_iter(), &scene(wish, world, answer, &env));
     let totals = views::totals_line("query", &shown, true);
-    // The width of HTCondor's line is fixed; so recorded.
-    Ok(Outcome::answer(format!("{}{rows}\n{totals:<138}\n\n", views::head(&answer.site, &world.clock))))
+    let line_end = views::UNKNOWN_TOTALS;
+    Ok(Outcome::answer(format!("{}{rows}\n{totals}{line_end}\n\n", views::head(&answer.site, &world.clock))))
 }
 
 /// What evaluations of an answer may know.
@@ -140,7 +182,9 @@ fn query(wish: &Wish) -> Query {
         View::AutoClusters => own(views::AUTO_CLUSTER_ATTRIBUTES),
         View::Ads(_) => wish.attributes.clone(),
         View::Columns(columns) => columns.attributes(),
-        View::Analysis => own(analysis::ATTRIBUTES),
+        // Machines may ask for anything.
+        View::Analysis(Detail { reverse: true, .. }) => Vec::new(),
+        View::Analysis(_) => own(analysis::ATTRIBUTES),
         View::Unmatchable => own(RowView::Plain(RunTime::Unknown).attributes()),
         View::Totals | View::TotalsJson | View::HeadOnly => own(&["JobStatus"]),
     };
@@ -161,11 +205,20 @@ fn query(wish: &Wish) -> Query {
     }
 }
 
-fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &mut Jobs<'_>) -> String {
+/// `label`: the jobs come from a file of that name.
+fn print(
+    wish: &Wish,
+    world: &World,
+    answer: &Answer,
+    end: &ListingEnd,
+    jobs: &mut dyn Iterator<Item = Job>,
+    label: Option<&str>,
+) -> String {
     let site = &answer.site;
     let env = env(world, answer);
     let scene = scene(wish, world, answer, &env);
     let head = || match &wish.submitter {
+        _ if label.is_some() => views::file_head(label.unwrap_or_default(), site, &world.clock),
         Some(name) if name.contains('@') => views::submitter_head(name, site, &world.clock),
         Some(name) => views::submitter_head(&format!("{name}@{}", site.domain), site, &world.clock),
         None => views::head(site, &world.clock),
@@ -187,7 +240,7 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &m
         View::TotalsJson => views::totals_json(end),
         View::HeadOnly => head(),
         // Printed by `analyse`.
-        View::Analysis | View::Unmatchable => String::new(),
+        View::Analysis(_) | View::Unmatchable => String::new(),
         View::AutoClusters => head() + &views::auto_clusters(jobs, &scene),
         // An AliEn class reads the last line of `condor_q OWNER -totals` (decision D61).
         View::Totals => {
@@ -215,6 +268,9 @@ fn print(wish: &Wish, world: &World, answer: &Answer, end: &ListingEnd, jobs: &m
 /// The lines of totals: of what was selected, of the caller's jobs if it was about those, of the whole queue.
 fn totals(wish: &Wish, answer: &Answer, end: &ListingEnd, selected: Totals) -> String {
     let site = &answer.site;
+    if wish.source.is_some() {
+        return views::totals_line("query", &selected, true) + views::UNKNOWN_TOTALS + "\n";
+    }
     let mut out = views::totals_line("query", &selected, false) + "\n";
     if !wish.all_users && !wish.names_jobs() && !site.superuser {
         out += &views::totals_line(&format!("{}@{}", site.user, site.domain), &end.mine, false);

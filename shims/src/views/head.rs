@@ -9,6 +9,14 @@ pub fn head(site: &Site, clock: &Clock) -> String {
     format!("\n\n-- Schedd: {} : <{}?... @ {}\n", site.host, site.address, clock.head(site.now_s))
 }
 
+/// The head of a table whose jobs come from a file.
+pub fn file_head(label: &str, site: &Site, clock: &Clock) -> String {
+    format!("\n\n-- {label} @ {}\n", clock.head(site.now_s))
+}
+
+/// What stands behind the totals of a query where HTCondor knows none of the whole queue: its empty columns.
+pub const UNKNOWN_TOTALS: &str = "                                                   ";
+
 /// The head of `-submitter`.
 pub fn submitter_head(submitter: &str, site: &Site, clock: &Clock) -> String {
     format!("\n\n-- Submitter: {submitter} : <{}?... : {} @ {}\n", site.address, site.host, clock.head(site.now_s))

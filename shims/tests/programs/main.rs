@@ -5,6 +5,7 @@
 //! recorded from HTCondor; `manners` is what all programs do
 //! alike; `faults` is about masters that refuse, break off or are not there.
 
+mod analysis;
 mod bench;
 mod classad_eval;
 mod clients;

@@ -10,8 +10,8 @@ use classad::{ClassAd, Env, Expr, Value, eval, parse_expr};
 use control_proto::client::SOCKET_NAME;
 use control_proto::frame::{self, Splitter};
 use control_proto::{
-    Act, Acted, Action, Edit, Explanation, HistoryQuery, JobOutcome, Kind, ListingEnd, Query, Refusal, Reply, Request,
-    Selection, Site, Submit, SubmittedCluster, Targets, Totals, listing, write_head,
+    Act, Acted, Action, Edit, Explanation, HistoryQuery, JobOutcome, Kind, ListingEnd, Machines, Query, Refusal, Reply,
+    Request, Selection, Site, Submit, SubmittedCluster, Targets, Totals, listing, write_head,
 };
 
 /// 2026-11-21 19:41:06 UTC, when the first recorded session began.
@@ -188,8 +188,7 @@ impl State {
                 self.head(&reply, true)
             }
             Request::Why(why) => {
-                let named = |explanation: &&Explanation| why.jobs.contains(&explanation.job);
-                let jobs = self.explanations.iter().filter(named).cloned().collect();
+                let jobs = why.jobs.iter().filter_map(|job| self.explain(*job)).collect();
                 self.head(&Reply::Explained { jobs }, true)
             }
             Request::Submitters(query) => self.ads(&self.submitters(), &query.constraints),
@@ -207,6 +206,32 @@ impl State {
             }
             Request::Schedd(query) => self.ads(std::slice::from_ref(&self.schedd), &query.constraints),
         }
+    }
+
+    /// What a test wants said of a job, else what its requirements and the machines' own say: these are all free.
+    fn explain(&self, number: (u32, u32)) -> Option<Explanation> {
+        if let Some(told) = self.explanations.iter().find(|told| told.job == number) {
+            return Some(told.clone());
+        }
+        let env = self.env();
+        let is = |ad: &ClassAd, name: &str, value: u32| ad.get(name) == Some(&Expr::from(i64::from(value)));
+        let job = self.jobs.iter().find(|ad| is(ad, "ClusterId", number.0) && is(ad, "ProcId", number.1))?;
+        let true_of = |ad: &ClassAd, other: &ClassAd| {
+            ad.get("Requirements").is_none_or(|expr| eval(expr, ad, Some(other), &env).truth() == Some(true))
+        };
+        let mut machines = Machines { all: self.machines.len() as u64, ..Machines::default() };
+        let hosts: BTreeSet<String> =
+            self.machines.iter().filter_map(|ad| Some(ad.get("Machine")?.to_string())).collect();
+        machines.hosts = hosts.len() as u64;
+        for machine in &self.machines {
+            let of = match (true_of(job, machine), true_of(machine, job)) {
+                (false, _) => &mut machines.unfit,
+                (true, false) => &mut machines.unusable,
+                (true, true) => &mut machines.free,
+            };
+            *of += 1;
+        }
+        Some(Explanation { job: number, status: 1, machines, ..Explanation::default() })
     }
 
     fn submitters(&self) -> Vec<ClassAd> {

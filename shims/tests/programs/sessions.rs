@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use classad::{ClassAd, Expr, Value};
-use control_proto::{Explanation, Request};
+use control_proto::Request;
 
 use crate::bench::Bench;
 use crate::snapshots;
@@ -157,10 +157,6 @@ fn corpus_of_commands_main() {
         "wait" => bench.write("w.log", &event_log(&records)[0]),
         // Two more jobs that have not ended.
         "wait-timeout" => bench.write("w.log", &event_log(&records).concat()),
-        "q-unmatchable" => {
-            let of = |proc| Explanation { job: (2, proc), status: 1, ..Explanation::default() };
-            bench.master().state().explanations = vec![of(0), of(1)];
-        }
         "status-master" => {
             // The ad that was shown was sent five seconds after the start.
             let mut state = bench.master().state();

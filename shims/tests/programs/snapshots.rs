@@ -54,6 +54,13 @@ pub(crate) fn main_session(records: &[Record]) -> Vec<ClassAd> {
     let unmatched = format!("Requirements = (HasNothing =?= true) && {}", bare.get("Requirements").unwrap());
     let idle = ["!HoldReason", "!HoldReasonCode", "JobStatus = 1", "JobPrio = 5", "JobBatchName = \"mybatch\""];
     let idle = changed(&changed(&bare, &idle), &["!Arguments", "Args = \"20\"", &unmatched]);
+    // The last negotiation, 12 s after the session began.
+    let rejected = [
+        "LastRejMatchTime = 1795290078",
+        "LastRejMatchReason = \"no match found\"",
+        "LastRejMatchNegotiator = \"submit.example.org\"",
+    ];
+    let idle = changed(&idle, &rejected);
     procs(&mut queue, &idle, 2, 2, &[]);
     queue.extend(held);
     let done = ["!HoldReason", "!HoldReasonCode", "JobStatus = 4", "Cmd = \"/bin/true\"", "LeaveJobInQueue = true"];

@@ -4,7 +4,7 @@ use classad::{ClassAd, Expr, Value};
 use control_proto::{ListingEnd, MachineQuery, Refusal, Reply, listing};
 
 use super::Master;
-use crate::ids::{ClientId, Timestamp};
+use crate::ids::{ClientId, JobId, Timestamp};
 use crate::io::Effect;
 use crate::workers::machine::machine;
 use crate::workers::{Peer, Phase};
@@ -110,6 +110,17 @@ impl Master {
         for (name, value) in attributes {
             ad.insert(name, value);
         }
+        // A machine takes whatever it is given, unless it gets nothing, or only the job that it is kept free for.
+        let start = match peer.reserved {
+            _ if peer.room().is_none() => Expr::from(Value::Bool(false)),
+            Some(JobId { cluster, proc_ }) => {
+                let text = format!("TARGET.ClusterId == {cluster} && TARGET.ProcId == {proc_}");
+                classad::parse_expr(&text).expect("written above")
+            }
+            None => Expr::from(Value::Bool(true)),
+        };
+        ad.insert("Start", start);
+        ad.insert("Requirements", Expr::attribute("Start"));
         let mut attempts = peer.tasks.values().chain(&peer.preparing).filter_map(|id| self.attempts.get(id));
         if let Some(first) = attempts.next() {
             let owner = &self.table.owner_of(self.table.get(first.slot).owner).name;

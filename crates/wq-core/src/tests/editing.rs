@@ -1,7 +1,9 @@
 //! Attributes that users change, what machines tell, and why jobs wait.
 
+use std::collections::BTreeSet;
+
 use control_proto::{
-    Acted, Edit, Explanation, JobOutcome, MachineQuery, Machines, Refusal, Reply, Request, Targets, Why,
+    Acted, Edit, Explanation, JobOutcome, MACHINE_STATE, MachineQuery, Machines, Refusal, Reply, Request, Targets, Why,
 };
 use journal::Record;
 use wq_proto::Protocol;
@@ -178,7 +180,14 @@ fn machines_tell_what_they_are_and_do_and_no_secrets() {
     has("Activity", "\"Busy\"");
     has("WorkQueueFreeCpus", "3");
     has("JobId", "\"1.0\"");
+    has("Start", "true");
     assert!(!a.iter().any(|(_, text)| text.contains("geheim")));
+    // What is not said to be the machine's state is what requirements see of it, and all of that.
+    let seen = a.iter().map(|(name, _)| name.as_str()).filter(|name| !MACHINE_STATE.contains(name));
+    let matched =
+        ["Arch", "CondorVersion", "Cpus", "Disk", "FileSystemDomain", "GPUs", "HasFileTransfer", "HasJobDeferral"];
+    let matched = matched.iter().chain(&["Machine", "Memory", "Name", "OpSys", "TotalCpus", "TotalMemory"]);
+    assert_eq!(seen.collect::<BTreeSet<_>>(), matched.copied().collect::<BTreeSet<_>>());
     assert_eq!(list(&mut b, "State == \"Unclaimed\" && TotalCpus == 20 && Cpus == 4").len(), 1);
     assert_eq!(list(&mut b, "false").len(), 0);
 }
