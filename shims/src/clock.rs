@@ -67,6 +67,13 @@ impl Clock {
     }
 }
 
+/// The same as [`Clock::short`] where only the zone of evaluations is known.
+pub fn short_in(at_s: i64, env: &classad::Env) -> String {
+    let offset_s = env.offset_at.as_ref().map_or(0, |offset_at| offset_at(at_s));
+    let offset = jiff::tz::Offset::from_seconds(offset_s).unwrap_or(jiff::tz::Offset::UTC);
+    Clock::new(TimeZone::fixed(offset)).short(at_s)
+}
+
 /// The zone of a file below the zone folder, or of the file named in full. `None` for what is no such file, as
 /// the rules `CET-1CEST`.
 fn zone_file(name: &str) -> Option<TimeZone> {

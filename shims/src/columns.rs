@@ -54,6 +54,8 @@ enum Style {
     Raw,
     /// `T`: a span of time.
     Span,
+    /// `Y`: a date.
+    Date,
 }
 
 /// An attribute or any other expression.
@@ -77,6 +79,8 @@ impl Columns {
             Style::Quoted
         } else if has('T') {
             Style::Span
+        } else if has('Y') {
+            Style::Date
         } else {
             Style::Value
         };
@@ -272,7 +276,7 @@ impl Column {
             }
             Column::Formatted { format, wanted } => {
                 let value = wanted.value(job, env);
-                let subject = Subject { expr: wanted.raw(job), value: &value, plain: wanted.attribute.is_some() };
+                let subject = Subject { expr: wanted.raw(job), value: &value, plain: wanted.attribute.is_some(), env };
                 let text = format.print(subject)?;
                 Some(Cell { measure: text.chars().count(), text })
             }
@@ -291,6 +295,7 @@ impl Style {
         let text = match (self, &value) {
             (Style::Quoted, _) => value.to_string(),
             (Style::Span, Value::Int(seconds)) => crate::clock::span(*seconds),
+            (Style::Date, Value::Int(at_s)) => crate::clock::short_in(*at_s, env),
             _ => value.display_old(),
         };
         // As recorded: reals count with their long form, and lists, ads, booleans and undefined not at all.
@@ -376,6 +381,8 @@ mod tests {
         check("r", "Owner E NoSuch", "\"alice\" 1 + B undefined\n\"alice\" 1 + B undefined\n");
         check("lrh", "Num", "Num\n3.5\n3.5\n");
         check("lr", "E", "E = 1 + B\nE = 1 + B\n");
+        check("T", "ClusterId", "0+00:00:03\n0+00:00:12\n");
+        check("jY", "ClusterId", "3.0  1/1  00:00\n12.1  1/1  00:00\n");
     }
 
     #[test]

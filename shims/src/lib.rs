@@ -19,6 +19,7 @@ pub mod history;
 pub mod job;
 pub mod master;
 pub mod options;
+pub mod print_format;
 pub mod printf;
 pub mod prio;
 pub mod qedit;

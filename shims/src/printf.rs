@@ -5,7 +5,7 @@
 //! quotes, `%r` the expression. What does not fit prints nothing, texts around it included; a format without
 //! conversion prints itself always. Widths, precisions and flags are those of C. Recorded from `condor_q` 25.13.2.
 
-use classad::{Expr, Value};
+use classad::{Env, Expr, Value};
 
 /// A parsed format string.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,8 @@ pub struct Subject<'a> {
     pub value: &'a Value,
     /// A plain attribute name was asked for: `%s` prints its expression, not its value.
     pub plain: bool,
+    /// Knows the zone for `%Y`.
+    pub env: &'a Env,
 }
 
 impl Format {
@@ -86,6 +88,15 @@ impl Format {
             }
         }
         Some(out)
+    }
+
+    /// Whether its conversion is one for numbers.
+    pub fn is_number(&self) -> bool {
+        let letter = self.pieces.iter().find_map(|piece| match piece {
+            Piece::Conversion(conversion) => Some(conversion.letter),
+            Piece::Text(_) => None,
+        });
+        letter.is_some_and(|letter| "diuxXocfFeEgGTY".contains(letter))
     }
 
     /// Whether it prints an attribute at all.
@@ -140,6 +151,7 @@ impl Conversion {
             'V' => defined(subject)?.to_string(),
             'r' => subject.expr?.to_string(),
             'T' => crate::clock::span(integer(subject.value)?),
+            'Y' => crate::clock::short_in(integer(subject.value)?, subject.env),
             _ => return None,
         };
         Some(self.pad(cut(&text, self.precision)))
@@ -288,7 +300,7 @@ fn general(value: f64, precision: usize, keep_zeros: bool) -> String {
 }
 
 /// Replaces C's escapes; an unknown one stays as it is.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -340,7 +352,7 @@ mod tests {
     fn check(format: &str, attribute: Option<Value>, expected: Option<&str>) {
         let value = attribute.clone().unwrap_or_default();
         let expr = attribute.map(Expr::from);
-        let subject = Subject { expr: expr.as_ref(), value: &value, plain: true };
+        let subject = Subject { expr: expr.as_ref(), value: &value, plain: true, env: &Env::default() };
         assert_eq!(Format::parse(format).print(subject).as_deref(), expected, "{format}");
     }
 
@@ -412,7 +424,7 @@ mod tests {
     #[test]
     fn expressions_print_unevaluated_under_s() {
         let expr = classad::parse_expr("1 + B").unwrap();
-        let subject = Subject { expr: Some(&expr), value: &Value::Int(2), plain: true };
+        let subject = Subject { expr: Some(&expr), value: &Value::Int(2), plain: true, env: &Env::default() };
         assert_eq!(Format::parse("%s|%v|%d|%r").print(subject).unwrap(), "1 + B|2|2|1 + B");
         let subject = Subject { plain: false, ..subject };
         assert_eq!(Format::parse("%s").print(subject).unwrap(), "2");
@@ -429,7 +441,7 @@ mod tests {
             let format = Format::parse(&format);
             for value in [Value::Int(number), Value::Real(real), Value::from("text"), Value::Undefined] {
                 let expr = Expr::from(value.clone());
-                let _ = format.print(Subject { expr: Some(&expr), value: &value, plain: true });
+                let _ = format.print(Subject { expr: Some(&expr), value: &value, plain: true, env: &Env::default() });
             }
         }
 

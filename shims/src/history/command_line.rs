@@ -4,6 +4,7 @@ use control_proto::HistoryQuery;
 
 use crate::columns::Columns;
 use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon, refuse};
+use crate::print_format::{self, Table};
 use crate::query::job_number;
 use crate::views::AdForm;
 
@@ -27,6 +28,8 @@ enum Key {
     Wide,
     Format,
     Auto,
+    PrintFormat,
+    UserLog,
     Help,
     Version,
 }
@@ -59,12 +62,9 @@ const TABLE: &[Entry<Key>] = &[
         &[("schedd", 3), ("no-librarian", 4), ("debug", 1), ("diagnostic", 4), ("stream-results", 3)],
         Takes::Nothing,
     ),
-    refuse(&[("print-format", 2)], Takes::Words(1), "such files are not supported"),
-    refuse(
-        &[("userlog", 1), ("search", 3), ("extract", 3)],
-        Takes::Words(1),
-        "there is one history file and it is no text",
-    ),
+    on_colon(&[("print-format", 2)], Takes::Words(1), Key::PrintFormat),
+    on(&[("userlog", 1)], Takes::Words(1), Key::UserLog),
+    refuse(&[("search", 3), ("extract", 3)], Takes::Words(1), "there is one history file and it is no text"),
     refuse(
         &[("startd", 4), ("epochs", 2), ("transfer-history", 3), ("daemon", 3), ("directory", 3), ("type", 2)],
         Takes::Nothing,
@@ -82,6 +82,8 @@ pub(super) enum View {
     JsonLines,
     /// `-af`, `-format`.
     Columns(Columns),
+    /// `-print-format`.
+    PrintFormat(Box<Table>),
 }
 
 /// A whole command line.
@@ -95,6 +97,8 @@ pub(super) struct Wish {
     pub(super) wide: bool,
     pub(super) cut_at: Option<usize>,
     pub(super) file: Option<String>,
+    /// A job event log instead of a history.
+    pub(super) log: Option<String>,
     /// The site's own file, without asking the master.
     pub(super) local: bool,
     pub(super) name: Option<String>,
@@ -122,6 +126,7 @@ pub(super) fn read(arguments: &[String]) -> Asked {
         wide: false,
         cut_at: None,
         file: None,
+        log: None,
         local: false,
         name: None,
     };
@@ -188,6 +193,14 @@ pub(super) fn read(arguments: &[String]) -> Asked {
                     return mistake("Error: -autoformat requires at least one attribute parameter".into());
                 }
             }
+            Key::PrintFormat => match print_format::load(&words[0]) {
+                Ok(mut table) => {
+                    wish.query.select.constraints.append(&mut table.constraints);
+                    view = View::PrintFormat(Box::new(table));
+                }
+                Err(line) => return mistake(line),
+            },
+            Key::UserLog => wish.log = Some(words[0].clone()),
             Key::Help => return Asked::Help,
             Key::Version => return Asked::Version,
         }

@@ -25,7 +25,13 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 /// `condor_history ARGUMENTS…`
 pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
     match read(arguments) {
-        Asked::Wish(wish) => list(&wish, world),
+        Asked::Wish(wish) => {
+            let mut outcome = list(&wish, world);
+            if let View::PrintFormat(table) = &wish.view {
+                outcome.err.splice(0..0, table.complaints.bytes());
+            }
+            outcome
+        }
         Asked::Help => Outcome::answer(USAGE),
         Asked::Version => version::answer(),
         Asked::Mistake { usage, line } => {
@@ -37,6 +43,7 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
 fn list(wish: &Wish, world: &World) -> Outcome {
     let query = query(wish);
     let found = match &wish.file {
+        _ if wish.log.is_some() => of_log(wish, &query, wish.log.as_deref().unwrap_or_default(), world),
         Some(name) => of_file(wish, &query, &Path::new(&world.cwd).join(name), name, world),
         None if wish.local => of_own_file(wish, &query, world),
         None => match master::ask(world, &Request::History(query.clone())) {
@@ -84,6 +91,7 @@ fn query(wish: &Wish) -> HistoryQuery {
         View::Table => PAST_ATTRIBUTES.iter().map(|&name| name.to_owned()).collect(),
         View::Ads(_) | View::JsonLines => wish.attributes.clone(),
         View::Columns(columns) => columns.attributes(),
+        View::PrintFormat(table) => table.attributes(),
     };
     HistoryQuery { attributes, ..wish.query.clone() }
 }
@@ -116,6 +124,19 @@ fn of_file(wish: &Wish, query: &HistoryQuery, file: &Path, name: &str, world: &W
     }
     open.read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(Found::Jobs(classic::select(&String::from_utf8_lossy(&bytes), query, &env(world, world.now_s))))
+}
+
+/// The jobs of an event log, as if they were a history: the last one first.
+fn of_log(wish: &Wish, query: &HistoryQuery, path: &str, world: &World) -> Result<Found, Outcome> {
+    let text = std::fs::read(Path::new(&world.cwd).join(path)).map_err(|error| {
+        let why =
+            error.raw_os_error().map_or_else(|| error.to_string(), |n| nix::errno::Errno::from_raw(n).desc().into());
+        let out = print(wish, world, world.now_s, &mut std::iter::empty());
+        Outcome { code: 1, out: out.into(), err: format!("Error opening history file {path}: {why}\n").into() }
+    })?;
+    let ads = crate::query::jobs_of_log(&String::from_utf8_lossy(&text), path, world);
+    let text: String = ads.iter().map(|ad| classad::ad_to_long(ad) + "***\n").collect();
+    Ok(Found::Jobs(classic::select(&text, query, &env(world, world.now_s))))
 }
 
 /// Asks the file of a site: by its master if that runs, else by `awq`.
@@ -175,6 +196,9 @@ fn print(wish: &Wish, world: &World, now_s: i64, jobs: &mut dyn Iterator<Item = 
     match &wish.view {
         View::Table => views::past(jobs, &Scene { clock: &world.clock, env: &env, now_s, cut_at }),
         View::Columns(columns) => columns.print_as_read(jobs, &env),
+        View::PrintFormat(table) => {
+            table.print_as_read(jobs, &Scene { clock: &world.clock, env: &env, now_s, cut_at: wish.cut_at })
+        }
         View::Ads(form) => views::print_past_ads(*form, ads(jobs).into_iter()),
         View::JsonLines => ads(jobs).iter().map(|ad| classad::ad_to_json_line(ad) + "\n").collect(),
     }

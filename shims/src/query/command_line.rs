@@ -4,6 +4,7 @@ use super::analysis::{Choice, Detail};
 use crate::ad_files::{self, Form};
 use crate::columns::Columns;
 use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon, refuse};
+use crate::print_format::{self, Table};
 use crate::views::{AdForm, RowView, RunTime};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ enum Key {
     Hold,
     CpuTime,
     CurrentRun,
+    CumulativeTime,
     Grid,
     Io,
     AllUsers,
@@ -82,10 +84,11 @@ const TABLE: &[Entry<Key>] = &[
     accept(&[("verbose", 4)], Takes::Nothing),
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("run", 1)], Takes::Nothing, Key::Run),
-    on(&[("hold", 2), ("held", 2)], Takes::Nothing, Key::Hold),
-    refuse(&[("hold-codes", 5)], Takes::Nothing, "hold codes are not grouped"),
+    on_colon(&[("hold", 2), ("held", 2)], Takes::Nothing, Key::Hold),
+    refuse(&[("hold-codes", 6), ("holdcodes", 5)], Takes::Nothing, "hold codes are not grouped"),
     on(&[("cputime", 2)], Takes::Nothing, Key::CpuTime),
-    on(&[("currentrun", 2)], Takes::Nothing, Key::CurrentRun),
+    on(&[("currentrun", 3)], Takes::Nothing, Key::CurrentRun),
+    on(&[("cumulative-time", 3)], Takes::Nothing, Key::CumulativeTime),
     on(&[("grid", 2), ("globus", 5)], Takes::Nothing, Key::Grid),
     accept(&[("debug", 1)], Takes::Nothing),
     on(&[("io", 2)], Takes::Nothing, Key::Io),
@@ -96,8 +99,8 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("userlog", 1)], Takes::Words(1), Key::UserLog),
     accept(&[("userprios", 5)], Takes::Words(1)),
     accept(&[("nouserprios", 3)], Takes::Nothing),
-    on(&[("allusers", 3)], Takes::Nothing, Key::AllUsers),
-    on(&[("batch", 3)], Takes::Nothing, Key::Batch),
+    on(&[("allusers", 2), ("all-users", 2)], Takes::Nothing, Key::AllUsers),
+    on_colon(&[("batch", 2), ("progress", 3)], Takes::Nothing, Key::Batch),
     on(&[("nobatch", 3)], Takes::Nothing, Key::NoBatch),
     on(&[("idle", 2)], Takes::Nothing, Key::Idle),
     on(&[("totals", 3)], Takes::Nothing, Key::Totals),
@@ -106,6 +109,8 @@ const TABLE: &[Entry<Key>] = &[
     refuse(&[("jobset", 4)], Takes::Nothing, "there are no job sets"),
     accept(&[("profile", 4)], Takes::Nothing),
 ];
+
+const ONE_OF_BOTH: &str = "Cannot query both schedd's and submitters";
 
 /// What the caller wants to see.
 #[derive(Debug)]
@@ -122,8 +127,8 @@ pub(super) enum View {
     Ads(AdForm),
     /// `-af`, `-format`.
     Columns(Columns),
-    /// `-print-format` with an empty file: the head of a table and nothing else.
-    HeadOnly,
+    /// `-print-format`.
+    PrintFormat(Box<Table>),
     /// `-analyze` and its kin.
     Analysis(Detail),
     /// `-unmatchable`: idle jobs that no machine will ever do for.
@@ -209,10 +214,12 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     let mut ads = None;
     let (mut totals, mut unmatchable) = (false, false);
     let mut analysis: Option<Detail> = None;
-    let mut batch = batch_by_default;
+    let (mut batch, mut batch_asked) = (batch_by_default, false);
     let mut rows: Option<fn(RunTime) -> RowView> = None;
+    // Which of the three that exclude each other was asked for.
+    let mut chosen = None;
     let mut run_time = RunTime::All;
-    let (mut head_only, mut auto_clusters) = (false, false);
+    let (mut print_format, mut auto_clusters) = (None, false);
     for step in Walk::new(TABLE, arguments) {
         let (key, colon, words) = match step {
             Step::Word(word) => {
@@ -237,12 +244,19 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
                 Some(form) => ads = Some(form),
                 None => return mistake(format!("Error: Argument -long: unknown format {colon}")),
             },
+            Key::Xml if ads == Some(AdForm::Json) => return both_forms(),
+            Key::Json if ads == Some(AdForm::Xml) => return both_forms(),
             Key::Xml => ads = Some(AdForm::Xml),
             Key::Json => ads = Some(AdForm::Json),
-            Key::Limit => match words[0].parse() {
-                Ok(limit) => wish.limit = Some(limit),
-                Err(_) => return mistake(format!("Error: Argument -limit requires a number, not {}", words[0])),
+            Key::Limit => match words[0].parse::<i64>() {
+                Ok(limit) if limit > 0 => wish.limit = u64::try_from(limit).ok(),
+                Ok(limit) => return mistake(format!("Error: {limit} is not a valid for -limit.")),
+                Err(_) => {
+                    return mistake(format!("Error: Unable to convert ({}) to a number for -limit.", words[0]));
+                }
             },
+            Key::Name if wish.submitter.is_some() => return mistake(ONE_OF_BOTH.into()),
+            Key::Submitter if wish.name.is_some() => return mistake(ONE_OF_BOTH.into()),
             Key::Name => wish.name = Some(words[0].clone()),
             Key::Submitter => wish.submitter = Some(words[0].clone()),
             Key::Constraint => wish.constraints.push(words[0].clone()),
@@ -255,27 +269,38 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
                     return mistake("Error: -autoformat requires at least one attribute parameter".into());
                 }
             }
-            Key::PrintFormat => match std::fs::read(&words[0]) {
-                Ok(text) if text.iter().all(u8::is_ascii_whitespace) => head_only = true,
-                Ok(_) => {
-                    return mistake("Error: -print-format: such files are not supported by alien-workqueue".into());
-                }
-                Err(_) => return mistake(format!("Error: could not open print-format file {}", words[0])),
+            Key::PrintFormat => match print_format::load(&words[0]) {
+                Ok(table) => print_format = Some(table),
+                Err(line) => return mistake(line),
             },
             Key::Global => wish.global = true,
             Key::Help => return Asked::Help,
             Key::Version => return Asked::Version,
-            Key::Run => rows = Some(RowView::Run),
-            Key::Hold => rows = Some(|_| RowView::Hold),
-            Key::Idle => rows = Some(|_| RowView::Idle),
+            Key::Run | Key::Hold | Key::Idle if chosen.is_some_and(|other| other != key) => {
+                return Asked::Mistake { usage: true, line: "-run and -hold/held or -idle are incompatible".into() };
+            }
+            Key::Run => {
+                rows = Some(RowView::Run);
+                chosen = Some(key);
+            }
+            Key::Hold => {
+                rows = Some(|_| RowView::Hold);
+                chosen = Some(key);
+                wish.constraints.extend(hold_codes(colon));
+            }
+            Key::Idle => {
+                rows = Some(|_| RowView::Idle);
+                chosen = Some(key);
+            }
             Key::Grid => rows = Some(|_| RowView::Grid),
             Key::Io => rows = Some(|_| RowView::Io),
             Key::Factory => rows = Some(|_| RowView::Factory),
             Key::CpuTime => run_time = RunTime::Cpu,
             Key::CurrentRun => run_time = RunTime::Current,
+            Key::CumulativeTime => run_time = RunTime::All,
             Key::AllUsers => wish.all_users = true,
-            Key::Batch => batch = true,
-            Key::NoBatch => batch = false,
+            Key::Batch => (batch, batch_asked) = (true, true),
+            Key::NoBatch => (batch, batch_asked) = (false, false),
             Key::Totals => totals = true,
             Key::Analyze | Key::BetterAnalyze | Key::ReverseAnalyze => {
                 let detail = analysis.get_or_insert_default();
@@ -294,6 +319,9 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             Key::Unmatchable => unmatchable = true,
         }
     }
+    if batch_asked && !columns.is_empty() {
+        return mistake("Error: -batch conflicts with -format and -af".into());
+    }
     if unmatchable && analysis.is_none() {
         wish.constraints.push("JobStatus == 1".to_owned());
     }
@@ -310,8 +338,9 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
         if ads == Some(AdForm::Json) { View::TotalsJson } else { View::Totals }
     } else if let Some(form) = ads {
         View::Ads(form)
-    } else if head_only {
-        View::HeadOnly
+    } else if let Some(mut table) = print_format {
+        wish.constraints.append(&mut table.constraints);
+        View::PrintFormat(Box::new(table))
     } else if auto_clusters {
         // Autoclusters are the queue's, not the caller's.
         wish.all_users = true;
@@ -343,11 +372,39 @@ fn mistake(line: String) -> Asked {
     Asked::Mistake { usage: false, line }
 }
 
+fn both_forms() -> Asked {
+    mistake("Error: Cannot print as both XML and JSON".into())
+}
+
 fn missing(key: Option<Key>, typed: &str) -> Asked {
     mistake(match key {
         Some(Key::Format) => "Error: -format requires format and attribute parameters".into(),
+        Some(Key::Limit) => "Error: -limit requires the max number of results as an argument.".into(),
+        Some(Key::Name) => "Error: -name requires the name of a schedd as an argument.".into(),
+        Some(Key::Submitter) => "Error: -submitter requires the name of a user.".into(),
+        Some(Key::Constraint) => "Error: -constraint requires another parameter".into(),
+        Some(Key::Attributes) => "Error: -attributes requires a list of attributes to show".into(),
+        Some(Key::PrintFormat) => "Error: -print-format requires a filename argument".into(),
+        Some(Key::JobAds) => "Error: -jobads requires a filename".into(),
+        Some(Key::UserLog) => "Error: -userlog requires a filename".into(),
+        Some(Key::SlotAds) => "Error: -slotads requires a filename".into(),
+        Some(Key::Machine | Key::MachineConstraint) => format!("Error: {typed} requires another parameter"),
         _ => format!("Error: Argument {typed} requires another parameter"),
     })
+}
+
+/// `-hold:3,13/2`: hold codes, some with a subcode. What is no number is passed over.
+fn hold_codes(colon: &str) -> Option<String> {
+    let one = |word: &str| {
+        let (code, subcode) = word.split_once('/').map_or((word, None), |(code, subcode)| (code, Some(subcode)));
+        let code: i64 = code.trim().parse().ok()?;
+        Some(match subcode.and_then(|subcode| subcode.trim().parse::<i64>().ok()) {
+            Some(subcode) => format!("(HoldReasonCode == {code} && HoldReasonSubCode == {subcode})"),
+            None => format!("HoldReasonCode == {code}"),
+        })
+    };
+    let codes: Vec<String> = colon.split(',').filter_map(one).collect();
+    (!codes.is_empty()).then(|| codes.join(" || "))
 }
 
 impl Wish {
@@ -412,6 +469,42 @@ mod tests {
         assert!(wish(&["-g"]).global);
         assert_eq!(wish(&["-l", "-attr", "A,B C"]).attributes, ["A", "B", "C"]);
         assert!(matches!(wish(&["-totals", "-json"]).view, View::TotalsJson));
+    }
+
+    #[test]
+    fn mistakes_have_htcondors_words() {
+        let line = |line: &[&str]| match read(&words(line), true) {
+            Asked::Mistake { line, .. } => line,
+            other => panic!("{line:?}: {other:?}"),
+        };
+        for (given, wanted) in [
+            (&["-limit"][..], "Error: -limit requires the max number of results as an argument."),
+            (&["-limit", "x"], "Error: Unable to convert (x) to a number for -limit."),
+            (&["-limit", "0"], "Error: 0 is not a valid for -limit."),
+            (&["-name"], "Error: -name requires the name of a schedd as an argument."),
+            (&["-const"], "Error: -constraint requires another parameter"),
+            (&["-attr"], "Error: -attributes requires a list of attributes to show"),
+            (&["-xml", "-json"], "Error: Cannot print as both XML and JSON"),
+            (&["-run", "-hold"], "-run and -hold/held or -idle are incompatible"),
+            (&["-jobads"], "Error: -jobads requires a filename"),
+            (&["-mconst"], "Error: -mconst requires another parameter"),
+            (&["-batch", "-af", "Owner"], "Error: -batch conflicts with -format and -af"),
+            (&["-name", "x", "-submitter", "y"], "Cannot query both schedd's and submitters"),
+        ] {
+            assert_eq!(line(given), wanted, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn hold_codes_become_a_constraint() {
+        let held = wish(&["-hold:3,13/2,x"]);
+        let codes = "HoldReasonCode == 3 || (HoldReasonCode == 13 && HoldReasonSubCode == 2)";
+        assert_eq!(held.constraints, [codes, "JobStatus == 5"]);
+        assert_eq!(wish(&["-held"]).constraints, ["JobStatus == 5"]);
+        for alias in [["-all-users"], ["-al"]] {
+            assert!(wish(&alias).all_users);
+        }
+        assert!(matches!(wish(&["-prog"]).view, View::Batch));
     }
 
     #[test]

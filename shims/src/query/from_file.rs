@@ -21,7 +21,7 @@ pub(super) fn jobs(source: &Source, wish: &Wish, world: &World, env: &Env) -> Re
         Source::Log(path) => {
             let bytes = std::fs::read(std::path::Path::new(&world.cwd).join(path))
                 .map_err(|_| format!("\nCan't open user log: {path}"))?;
-            (of_log(&String::from_utf8_lossy(&bytes), path, world), format!("Userlog: {path}"))
+            (jobs_of_log(&String::from_utf8_lossy(&bytes), path, world), format!("Userlog: {path}"))
         }
     };
     let mut jobs: Vec<Job> =
@@ -44,7 +44,7 @@ fn is_wanted(job: &Job, wish: &Wish, constraints: &[Expr], env: &Env) -> bool {
 }
 
 /// The jobs that an event log tells of; those whose submission it does not tell are left out, as HTCondor does.
-fn of_log(text: &str, path: &str, world: &World) -> Vec<ClassAd> {
+pub(crate) fn jobs_of_log(text: &str, path: &str, world: &World) -> Vec<ClassAd> {
     let offset = |at_s| world.clock.offset_s(at_s);
     let owner = ["USER", "LOGNAME"].iter().find_map(|name| world.variable(name)).unwrap_or("???");
     let mut jobs: BTreeMap<(i32, i32), ClassAd> = BTreeMap::new();

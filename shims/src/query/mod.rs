@@ -9,4 +9,5 @@ mod from_file;
 mod run;
 
 pub(crate) use command_line::job_number;
+pub(crate) use from_file::jobs_of_log;
 pub use run::run;

@@ -10,6 +10,7 @@ use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Site,
 
 use crate::job::{Job, Jobs};
 use crate::master;
+use crate::print_format::{Summary, Table};
 use crate::version;
 use crate::views::{self, BATCH_ATTRIBUTES, RowView, RunTime, Scene};
 use crate::world::{Outcome, World};
@@ -120,7 +121,13 @@ fn list(wish: &Wish, world: &World) -> Outcome {
     }
     let out = print(wish, world, &answer, &end, &mut jobs, None);
     match jobs.check(end.ads) {
-        Ok(()) => Outcome::answer(out),
+        Ok(()) => {
+            let complaints = match &wish.view {
+                View::PrintFormat(table) => table.complaints.clone(),
+                _ => String::new(),
+            };
+            Outcome { err: complaints.into(), ..Outcome::answer(out) }
+        }
         Err(fault) => Outcome::failure(format!("{}: {fault}\n", world.program)),
     }
 }
@@ -186,7 +193,9 @@ fn query(wish: &Wish) -> Query {
         View::Analysis(Detail { reverse: true, .. }) => Vec::new(),
         View::Analysis(_) => own(analysis::ATTRIBUTES),
         View::Unmatchable => own(RowView::Plain(RunTime::Unknown).attributes()),
-        View::Totals | View::TotalsJson | View::HeadOnly => own(&["JobStatus"]),
+        View::PrintFormat(table) if table.attributes().is_empty() => Vec::new(),
+        View::PrintFormat(table) => table.attributes().into_iter().chain(own(&["JobStatus"])).collect(),
+        View::Totals | View::TotalsJson => own(&["JobStatus"]),
     };
     let mut owners = wish.owners.clone();
     // A submitter is written with or without its domain.
@@ -201,7 +210,7 @@ fn query(wish: &Wish) -> Query {
         },
         attributes,
         limit: wish.limit,
-        totals_only: matches!(wish.view, View::Totals | View::TotalsJson | View::HeadOnly),
+        totals_only: matches!(wish.view, View::Totals | View::TotalsJson),
     }
 }
 
@@ -223,7 +232,7 @@ fn print(
         Some(name) => views::submitter_head(&format!("{name}@{}", site.domain), site, &world.clock),
         None => views::head(site, &world.clock),
     };
-    let table = matches!(wish.view, View::Batch | View::Rows(_) | View::Totals | View::HeadOnly);
+    let table = matches!(wish.view, View::Batch | View::Rows(_) | View::Totals | View::PrintFormat(_));
     if wish.global && table && end.selected.jobs == 0 {
         return "All queues are empty\n".into();
     }
@@ -238,7 +247,12 @@ fn print(
             }),
         ),
         View::TotalsJson => views::totals_json(end),
-        View::HeadOnly => head(),
+        View::PrintFormat(table) => {
+            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
+            let rows = table.print(jobs, &scene);
+            let title = if table.no_title { String::new() } else { head() };
+            title + &rows + &summary(table, wish, answer, end, shown, &scene)
+        }
         // Printed by `analyse`.
         View::Analysis(_) | View::Unmatchable => String::new(),
         View::AutoClusters => head() + &views::auto_clusters(jobs, &scene),
@@ -277,6 +291,20 @@ fn totals(wish: &Wish, answer: &Answer, end: &ListingEnd, selected: Totals) -> S
         out += "\n";
     }
     out + &views::totals_line("all users", &end.all, true) + "\n"
+}
+
+/// What a print-format file wants below its rows.
+fn summary(table: &Table, wish: &Wish, answer: &Answer, end: &ListingEnd, shown: Totals, scene: &Scene<'_>) -> String {
+    match &table.summary {
+        Summary::None => String::new(),
+        Summary::Standard => format!("\n{}\n", totals(wish, answer, end, shown)),
+        Summary::Custom(columns) => {
+            let numbers = views::totals_ad(&ListingEnd { selected: shown, ..*end });
+            // HTCondor's empty line stands between headings and numbers.
+            let (headings, numbers) = columns.parts(std::iter::once(Job::from(numbers)), scene);
+            format!("{headings}\n{numbers}\n")
+        }
+    }
 }
 
 /// Adds a job that is shown.

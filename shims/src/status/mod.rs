@@ -10,16 +10,18 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use classad::Env;
+use classad::{ClassAd, Env, Expr};
 use control_proto::client::ClientError;
 use control_proto::{MachineQuery, Refusal, Reply, Request, ScheddQuery};
 
+use crate::ad_files::{self, Form};
 use crate::columns::Columns;
 use crate::job::{Job, Jobs};
 use crate::master;
 use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon};
+use crate::print_format::{self, Summary, Table};
 use crate::version;
-use crate::views::{AdForm, print_ads};
+use crate::views::{AdForm, Scene, print_ads};
 use crate::world::{Outcome, World};
 
 /// Whose ads, or which of them, or in which table.
@@ -69,6 +71,9 @@ enum Key {
     Attributes,
     Limit,
     Pool,
+    Sort,
+    PrintFormat,
+    Ads,
     Help,
     Version,
 }
@@ -89,7 +94,11 @@ const TABLE: &[Entry<Key>] = &[
     accept(&[("direct", 3)], Takes::Words(1)),
     accept(&[("debug", 3)], Takes::Nothing),
     accept(&[("wide", 1)], Takes::Nothing),
-    accept(&[("sort", 3)], Takes::Words(1)),
+    on(&[("sort", 3)], Takes::Words(1), Key::Sort),
+    on_colon(&[("print-format", 2)], Takes::Words(1), Key::PrintFormat),
+    on_colon(&[("ads", 3)], Takes::Words(1), Key::Ads),
+    accept(&[("natural", 3)], Takes::Nothing),
+    accept(&[("expert", 1)], Takes::Nothing),
     accept(&[("verbose", 4)], Takes::Nothing),
     on(&[("avail", 2)], Takes::Nothing, Key::Show(View::Avail)),
     on(&[("any", 2)], Takes::Nothing, Key::Show(View::Any)),
@@ -138,6 +147,11 @@ struct Wish {
     names: Vec<String>,
     limit: usize,
     pool: Option<String>,
+    /// `-sort`, the first one first; `None` keeps the order in which the ads came.
+    sort: Option<Vec<Expr>>,
+    print_format: Option<Table>,
+    /// `-ads`: from a file instead of the master.
+    ads: Option<Vec<ClassAd>>,
 }
 
 /// `condor_status ARGUMENTS…`
@@ -177,6 +191,9 @@ fn read(arguments: &[String]) -> Result<Wish, Outcome> {
         names: Vec::new(),
         limit: usize::MAX,
         pool: None,
+        sort: Some(Vec::new()),
+        print_format: None,
+        ads: None,
     };
     for step in Walk::new(TABLE, arguments) {
         let (key, colon, words) = match step {
@@ -214,6 +231,22 @@ fn read(arguments: &[String]) -> Result<Wish, Outcome> {
                 Err(_) => return mistake(format!("Argument -limit requires a number, not {}", words[0])),
             },
             Key::Pool => wish.pool = Some(words[0].clone()),
+            Key::Sort if ["false", "0", "no", "none"].contains(&words[0].as_str()) => wish.sort = None,
+            Key::Sort => match classad::parse_expr(&words[0]) {
+                Ok(expr) => wish.sort.get_or_insert_default().push(expr),
+                Err(_) => return mistake(format!(" Parse error in sort expression: {}", words[0])),
+            },
+            Key::PrintFormat => match print_format::load(&words[0]) {
+                Ok(mut table) => {
+                    wish.constraints.append(&mut table.constraints);
+                    wish.print_format = Some(table);
+                }
+                Err(line) => return Err(Outcome::failure(format!("{line}\n"))),
+            },
+            Key::Ads => match ad_files::load(&words[0], Form::named(colon)) {
+                Ok(ads) => wish.ads = Some(ads),
+                Err(line) => return Err(Outcome::failure(format!("{line}\n"))),
+            },
             Key::Help => return Err(Outcome::answer(USAGE)),
             Key::Version => return Err(version::answer()),
         }
@@ -237,8 +270,16 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
         _ => vec![machines()],
     };
     let mut ads: Vec<Job> = Vec::new();
-    let mut env = Env::default();
-    for request in &requests {
+    let clock = world.clock.clone();
+    let mut env =
+        Env { now_s: Some(world.now_s), offset_at: Some(Arc::new(move |at_s| clock.offset_s(at_s))), ..Env::default() };
+    if let Some(of_file) = &wish.ads {
+        match chosen(of_file, &wish.constraints, &env) {
+            Ok(chosen) => ads = chosen,
+            Err(line) => return Ok(Outcome::failure(line)),
+        }
+    }
+    for request in requests.iter().filter(|_| wish.ads.is_none()) {
         let answer = master::ask(world, request)?;
         match &answer.reply {
             Reply::Listing | Reply::Pong => {}
@@ -250,9 +291,7 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
             }
             _ => return Ok(master::unexpected(world)),
         }
-        let clock = world.clock.clone();
         env.now_s = Some(answer.site.now_s);
-        env.offset_at = Some(Arc::new(move |at_s| clock.offset_s(at_s)));
         let mut listed = Jobs::new(&answer);
         let some: Vec<Job> = listed.by_ref().collect();
         if let Err(fault) = listed.check(answer.end.map_or(0, |end| end.ads)) {
@@ -263,10 +302,22 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
     ads.retain(|ad| wish.names.is_empty() || wish.names.iter().any(|name| is_named(ad, name, &env)));
     // Machines by host, and on a host by their number.
     let place = |ad: &Job| (ad.text("machine", &env), ad.int("slotid", &env), ad.text("name", &env));
-    if wish.view != View::Any {
+    if wish.view != View::Any && wish.sort.is_some() {
         ads.sort_by_cached_key(place);
     }
+    // The first key decides; what it does not tell apart keeps its order.
+    for expr in wish.sort.iter().flatten().rev() {
+        ads.sort_by(|a, b| print_format::compare(&a.eval(expr, &env), &b.eval(expr, &env)));
+    }
     ads.truncate(wish.limit);
+    if let Some(table) = &wish.print_format {
+        let scene = Scene { clock: &world.clock, env: &env, now_s: env.now_s.unwrap_or(0), cut_at: None };
+        let mut out = table.print(ads.iter().map(|ad| Job::from(ad.ad().clone())), &scene);
+        if matches!(table.summary, Summary::Standard) && wish.view == View::Machines {
+            out += &format!("\n{}", tables::machine_totals(&ads, &env));
+        }
+        return Ok(Outcome { err: table.complaints.clone().into(), ..Outcome::answer(out) });
+    }
     Ok(Outcome::answer(if !wish.columns.is_empty() {
         wish.columns.print(ads.into_iter(), &env)
     } else if let Some(form) = wish.form {
@@ -295,6 +346,17 @@ fn show(wish: &Wish, world: &World) -> Result<Outcome, ClientError> {
             View::Nobody => String::new(),
         }
     }))
+}
+
+/// The ads of a file for which all constraints are true.
+fn chosen(ads: &[ClassAd], constraints: &[String], env: &Env) -> Result<Vec<Job>, String> {
+    let mut parsed = Vec::new();
+    for text in constraints {
+        let expr = classad::parse_expr(text).map_err(|_| format!("Error: could not parse constraint: {text}\n"))?;
+        parsed.push(expr);
+    }
+    let fits = |job: &Job| parsed.iter().all(|expr| job.eval(expr, env).truth() == Some(true));
+    Ok(ads.iter().cloned().map(Job::from).filter(fits).collect())
 }
 
 /// Whether a name on the command line means the ad: its name or its host.

@@ -1,5 +1,6 @@
 //! Lines around the tables: the head and the totals.
 
+use classad::ClassAd;
 use control_proto::{ListingEnd, Site, Totals};
 
 use crate::clock::Clock;
@@ -42,9 +43,9 @@ pub fn totals_line(of: &str, totals: &Totals, last: bool) -> String {
     )
 }
 
-/// `-totals -json`: one object, also when there is no job.
-pub fn totals_json(end: &ListingEnd) -> String {
-    let mut fields = Vec::new();
+/// The numbers of jobs by name: of what was selected, of one's own, of the whole queue.
+fn totals_by_name(end: &ListingEnd) -> Vec<(String, u64)> {
+    let mut named = Vec::new();
     for (prefix, totals) in [("", &end.selected), ("My", &end.mine), ("Allusers", &end.all)] {
         for (name, number) in [
             ("Jobs", totals.jobs),
@@ -55,9 +56,26 @@ pub fn totals_json(end: &ListingEnd) -> String {
             ("Removed", totals.removed),
             ("Suspended", totals.suspended),
         ] {
-            fields.push(format!("\"{prefix}{name}\":{number}"));
+            named.push((format!("{prefix}{name}"), number));
         }
     }
+    named
+}
+
+/// The summary as an ad, for print-format files.
+pub fn totals_ad(end: &ListingEnd) -> ClassAd {
+    let mut ad = ClassAd::new();
+    ad.insert("MyType", "Summary");
+    for (name, number) in totals_by_name(end) {
+        ad.insert(&name, i64::try_from(number).unwrap_or(i64::MAX));
+    }
+    ad
+}
+
+/// `-totals -json`: one object, also when there is no job.
+pub fn totals_json(end: &ListingEnd) -> String {
+    let fields: Vec<String> =
+        totals_by_name(end).into_iter().map(|(name, number)| format!("\"{name}\":{number}")).collect();
     format!("[\n{{ {} }}\n]\n", fields.join(", "))
 }
 

@@ -10,9 +10,10 @@ mod rows;
 pub use ads::{AdForm, print_ads, print_past_ads};
 pub use auto_clusters::{AUTO_CLUSTER_ATTRIBUTES, auto_clusters};
 pub use batch::{BATCH_ATTRIBUTES, batch};
-pub use head::{UNKNOWN_TOTALS, file_head, head, submitter_head, totals_json, totals_line, wire_address};
+pub use head::{UNKNOWN_TOTALS, file_head, head, submitter_head, totals_ad, totals_json, totals_line, wire_address};
 pub use past::{PAST_ATTRIBUTES, past};
 pub use rows::{RowView, RunTime};
+pub(crate) use rows::{command, run_time_s, status, universe_name};
 
 use classad::Env;
 

@@ -207,7 +207,7 @@ impl RowView {
 }
 
 /// Seconds of earlier runs and, while it runs, of the present one.
-fn run_time_s(job: &Job, scene: &Scene<'_>, which: RunTime) -> i64 {
+pub(crate) fn run_time_s(job: &Job, scene: &Scene<'_>, which: RunTime) -> i64 {
     let env = scene.env;
     if which == RunTime::Cpu {
         return job.int("remoteusercpu", env).unwrap_or(0);
@@ -228,7 +228,7 @@ fn run_time_s(job: &Job, scene: &Scene<'_>, which: RunTime) -> i64 {
 }
 
 /// The letter of the status; `<` and `>` while files travel, with `q` while they wait for that.
-pub(super) fn status(job: &Job, scene: &Scene<'_>) -> String {
+pub(crate) fn status(job: &Job, scene: &Scene<'_>) -> String {
     let flag = |name| job.value(name, scene.env).truth() == Some(true);
     let queued = if flag("transferqueued") { "q" } else { "" };
     if flag("transferringinput") {
@@ -249,7 +249,7 @@ fn size_mb(job: &Job, scene: &Scene<'_>) -> f64 {
 }
 
 /// The description in parentheses, or the program's own name with its arguments as they stand in the ad.
-pub(super) fn command(job: &Job, scene: &Scene<'_>) -> String {
+pub(crate) fn command(job: &Job, scene: &Scene<'_>) -> String {
     let env = scene.env;
     if let Some(words) = job.text("jobdescription", env) {
         return format!("({words})");
@@ -265,13 +265,20 @@ fn universe(job: &Job, scene: &Scene<'_>) -> &'static str {
     match job.int("jobuniverse", scene.env) {
         Some(5) if flag("wantdocker") => "Docker",
         Some(5) if flag("wantcontainer") => "Container",
-        Some(5) => "Vanilla",
-        Some(7) => "Scheduler",
-        Some(9) => "Grid",
-        Some(10) => "Java",
-        Some(11) => "Parallel",
-        Some(12) => "Local",
-        Some(13) => "VM",
+        number => universe_name(number.unwrap_or(0)),
+    }
+}
+
+/// HTCondor's name of a `JobUniverse`.
+pub(crate) fn universe_name(number: i64) -> &'static str {
+    match number {
+        5 => "Vanilla",
+        7 => "Scheduler",
+        9 => "Grid",
+        10 => "Java",
+        11 => "Parallel",
+        12 => "Local",
+        13 => "VM",
         _ => "Unknown",
     }
 }

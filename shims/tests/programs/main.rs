@@ -13,6 +13,7 @@ mod dry_runs;
 mod faults;
 mod manners;
 mod master;
+mod print_formats;
 mod sessions;
 mod shell;
 mod snapshots;

@@ -48,23 +48,38 @@ impl Master {
                 }
             }
         }
-        if matches!(act.action, Action::Remove | Action::RemoveForce) {
-            let reason = words(&act, caller, "condor_rm");
-            match &act.targets {
-                Targets::Jobs(_) => {}
-                Targets::All => self.drop_factories(now, caller, &Meant::All, &reason),
-                Targets::Constraint(text) => {
-                    let constraint = classad::parse_expr(text).expect("it was parsed before");
-                    let clusters = clusters_named(text);
-                    let meant = clusters.as_deref().map_or(Meant::Constraint(&constraint), Meant::Clusters);
-                    self.drop_factories(now, caller, &meant, &reason);
-                }
+        let changed = match &act.targets {
+            Targets::Jobs(_) => 0,
+            Targets::All => self.act_on_factories(now, caller, &act, &Meant::All),
+            Targets::Constraint(text) => {
+                let constraint = classad::parse_expr(text).expect("it was parsed before");
+                let clusters = clusters_named(text);
+                let meant = clusters.as_deref().map_or(Meant::Constraint(&constraint), Meant::Clusters);
+                self.act_on_factories(now, caller, &act, &meant)
             }
-        }
+        };
+        (0..changed).for_each(|_| acted.counts.add(JobOutcome::Success));
         // The answer waits for the last promise that this request made, or for nothing.
         match self.promises.last() {
             Some(last) if last > before => self.when_stored(last, Then::AnswerLogged(client, Reply::Acted(acted))),
             _ => self.answer(client, Reply::Acted(acted)),
+        }
+    }
+
+    /// Clusters with jobs that have not entered the queue: what is done to a cluster is done to these too. Says for how many
+    /// it was news.
+    fn act_on_factories(&mut self, now: Timestamp, caller: &Caller, act: &Act, meant: &Meant<'_>) -> u64 {
+        match act.action {
+            Action::Remove | Action::RemoveForce => {
+                self.drop_factories(now, caller, meant, &words(act, caller, "condor_rm"));
+                0
+            }
+            Action::Hold => {
+                let code = (1, act.subcode.unwrap_or(0));
+                self.pause_factories(now, caller, meant, code, &words(act, caller, "condor_hold"))
+            }
+            Action::Release => self.resume_factories(now, caller, meant, &words(act, caller, "condor_release")),
+            Action::Vacate => 0,
         }
     }
 

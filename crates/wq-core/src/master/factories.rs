@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use classad::{Expr, Scope, Value};
-use journal::{Edited, Record};
+use journal::{Edited, Held, Record};
 use userlog::{ClusterRemove, Completion, Event, EventJob, Kind};
 
 use super::Master;
@@ -25,6 +25,11 @@ use crate::run::BlobUse;
 const ENTERED: &str = "_AwqEntered";
 /// Set in a record: jobs from this one on will never enter.
 const DROPPED: &str = "_AwqDropped";
+
+/// Set in a record: from here on no job enters …
+const PAUSED: &str = "_AwqPaused";
+/// … until this one.
+const RESUMED: &str = "_AwqResumed";
 
 /// Jobs that are made to enter in one turn.
 const RUN_MAX: u32 = 500;
@@ -70,6 +75,12 @@ struct Factory {
     log: Option<Log>,
     /// Why jobs that are on their way into the queue shall leave it again.
     removed: Option<String>,
+    /// The cluster was held: nothing more enters until it is released.
+    paused: bool,
+    /// Holds of jobs that were on their way into the queue at that moment.
+    holding: BTreeMap<u32, Held>,
+    /// Why these are released as soon as they are there.
+    released: Option<String>,
 }
 
 /// How many jobs may be in the queue.
@@ -120,6 +131,9 @@ impl Master {
             // A run of the service before may have written to it.
             log: path.map(|path| Log { path, xml, once: self.recovery.is_some() }),
             removed: None,
+            paused: false,
+            holding: BTreeMap::new(),
+            released: None,
         };
         self.factories.by_cluster.insert(cluster, factory);
         first
@@ -152,8 +166,9 @@ impl Master {
         for cluster in std::mem::take(&mut self.factories.due) {
             let Some(factory) = self.factories.by_cluster.get(&cluster) else { continue };
             let (end, recorded, on_their_way) = (factory.end, factory.recorded, factory.recorded - factory.next);
+            let paused = factory.paused;
             let count = self.room(cluster).saturating_sub(on_their_way).min(end - recorded);
-            if count > 0 {
+            if count > 0 && !paused {
                 let run = count.min(RUN_MAX);
                 let last = JobId::new(cluster, recorded + run - 1);
                 let no = self.note_in_journal(now, last, ENTERED);
@@ -194,6 +209,16 @@ impl Master {
             self.log_submitted(now, no, slot);
             if self.recovery.is_some() {
                 continue;
+            }
+            let factory = self.factories.by_cluster.get_mut(&job.cluster);
+            if let Some(held) = factory.and_then(|factory| factory.holding.remove(&job.proc_)) {
+                self.apply_held(slot, &held);
+                let factory = self.factories.by_cluster.get(&job.cluster);
+                if let Some(reason) = factory.and_then(|factory| factory.released.clone()) {
+                    // It becomes ready when that is on disk.
+                    self.release(now, slot, &reason);
+                    continue;
+                }
             }
             if self.table.get(slot).status() == Status::Idle {
                 self.make_ready(now, slot);
@@ -238,25 +263,83 @@ impl Master {
     pub(super) fn recover_factory(&mut self, no: RecordNo, edited: &Edited) -> bool {
         let says = |what: &str| edited.attributes.iter().any(|(name, _)| name == what);
         let (entered, dropped) = (says(ENTERED), says(DROPPED));
+        let (paused, resumed) = (says(PAUSED), says(RESUMED));
         let now = Timestamp(edited.at_s.max(0) as u64 * 1_000_000);
         if entered {
             self.materialized(now, no, edited.job);
         } else if dropped && let Some(factory) = self.factories.by_cluster.get_mut(&edited.job.cluster) {
             factory.end = edited.job.proc_.max(factory.next);
             self.close_factory(now, edited.job.cluster);
+        } else if (paused || resumed)
+            && let Some(factory) = self.factories.by_cluster.get_mut(&edited.job.cluster)
+        {
+            factory.paused = paused;
         }
-        entered || dropped
+        entered || dropped || paused || resumed
+    }
+
+    /// `condor_hold` of clusters: nothing more of them enters, and what is on its way is held when it is there. Says how many
+    /// clusters that is news for.
+    pub(super) fn pause_factories(
+        &mut self,
+        now: Timestamp,
+        caller: &Caller,
+        which: &Meant<'_>,
+        (code, subcode): (i32, i32),
+        reason: &str,
+    ) -> u64 {
+        let mut paused = 0;
+        for cluster in self.factories_of(now, caller, which) {
+            let factory = self.factories.by_cluster.get_mut(&cluster).expect("just listed");
+            if factory.paused || factory.next == factory.end {
+                continue;
+            }
+            factory.paused = true;
+            factory.released = None;
+            let (on_their_way, first) = (factory.next..factory.recorded, JobId::new(cluster, factory.recorded));
+            paused += 1;
+            self.note_in_journal(now, first, PAUSED);
+            for proc in on_their_way {
+                let job = JobId::new(cluster, proc);
+                let reason = userlog::one_line(reason);
+                let held = Held { job, at_s: now.seconds(), code, subcode, reason, attempt: None, exit: None };
+                // Written behind the record that brings the job: a restart finds it.
+                let no = self.record(Record::Held(held.clone()));
+                self.when_stored(no, Then::Held(job));
+                self.factories.by_cluster.get_mut(&cluster).expect("just seen").holding.insert(proc, held);
+            }
+        }
+        paused
+    }
+
+    /// `condor_release` of clusters: jobs enter again.
+    pub(super) fn resume_factories(&mut self, now: Timestamp, caller: &Caller, which: &Meant<'_>, reason: &str) -> u64 {
+        let mut resumed = 0;
+        for cluster in self.factories_of(now, caller, which) {
+            let factory = self.factories.by_cluster.get_mut(&cluster).expect("just listed");
+            if !std::mem::replace(&mut factory.paused, false) {
+                continue;
+            }
+            factory.released = Some(reason.to_owned());
+            let first = JobId::new(cluster, factory.recorded);
+            resumed += 1;
+            self.note_in_journal(now, first, RESUMED);
+            self.factories.due.insert(cluster);
+        }
+        resumed
+    }
+
+    /// Clusters that are meant and that the caller may change.
+    fn factories_of(&self, now: Timestamp, caller: &Caller, which: &Meant<'_>) -> Vec<u32> {
+        let may = |factory: &Factory| caller.superuser || self.table.owner_of(factory.owner).uid == caller.uid;
+        let all = self.factories.by_cluster.iter().filter(|(_, factory)| may(factory)).map(|(cluster, _)| *cluster);
+        all.filter(|cluster| self.is_meant(now, *cluster, which)).collect()
     }
 
     /// `condor_rm` of clusters: what has not entered never will. `which` says whether a cluster is meant.
     pub(super) fn drop_factories(&mut self, now: Timestamp, caller: &Caller, which: &Meant<'_>, reason: &str) {
-        let meant: Vec<u32> =
-            self.factories.by_cluster.keys().copied().filter(|c| self.is_meant(now, *c, which)).collect();
-        for cluster in meant {
+        for cluster in self.factories_of(now, caller, which) {
             let factory = self.factories.by_cluster.get_mut(&cluster).expect("just listed");
-            if !caller.superuser && self.table.owner_of(factory.owner).uid != caller.uid {
-                continue;
-            }
             let first = JobId::new(cluster, factory.recorded);
             factory.removed = Some(reason.to_owned());
             if std::mem::replace(&mut factory.end, first.proc_) > first.proc_ {

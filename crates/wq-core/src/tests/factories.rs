@@ -138,6 +138,60 @@ fn what_is_on_its_way_into_the_queue_goes_with_its_cluster() {
 }
 
 #[test]
+fn a_cluster_that_is_held_lets_nothing_more_in_until_it_is_released() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "2")], 6);
+    let cluster = || Targets::Constraint("ClusterId == 1".into());
+    b.act(Action::Hold, cluster());
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 0)]));
+    assert_eq!(procs(&mut b), [1], "nothing enters for the one that left");
+    let mut b = b.restarted();
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 1)]));
+    assert_eq!(procs(&mut b), [] as [u32; 0], "a restart remembers it");
+    // Jobs that meet a constraint on jobs alone are none of the cluster.
+    b.act(Action::Release, Targets::Constraint("ClusterId == 1 && ProcId < 9".into()));
+    assert!(procs(&mut b).is_empty());
+    b.act(Action::Release, cluster());
+    assert_eq!(procs(&mut b), [2, 3]);
+    assert_eq!(b.status(JobId::new(1, 2)).as_deref(), Some("1"));
+    b.act(Action::Hold, Targets::All);
+    b.act(Action::Remove, cluster());
+    assert_eq!(b.event_numbers(CLUSTER).last(), Some(&36));
+    assert!(b.master.blobs().is_empty());
+}
+
+#[test]
+fn what_is_on_its_way_into_the_queue_is_held_with_its_cluster() {
+    let ask = |action, targets| {
+        let act = control_proto::Act { action, targets, reason: None, subcode: None };
+        crate::io::Ask::Other(control_proto::Request::Act(act))
+    };
+    for released in [false, true] {
+        let mut b = Bench::new();
+        b.submit(&[("JobMaterializeLimit", "1")], 9);
+        b.auto.disk = false;
+        b.ask(ask(Action::Remove, Targets::Jobs(vec![(1, 0)])));
+        // The removal is on disk, so the next job is on its way.
+        let upto = b.journal.last().unwrap().0;
+        b.input(crate::io::Input::Stored { upto });
+        assert!(procs(&mut b).is_empty());
+        b.ask(ask(Action::Hold, Targets::Constraint("ClusterId == 1".into())));
+        if released {
+            b.ask(ask(Action::Release, Targets::Constraint("ClusterId == 1".into())));
+        }
+        b.auto.disk = true;
+        for _ in 0..3 {
+            let upto = b.journal.last().unwrap().0;
+            b.input(crate::io::Input::Stored { upto });
+        }
+        let status = if released { "1" } else { "5" };
+        assert_eq!((procs(&mut b), b.status(JobId::new(1, 1)).as_deref()), (vec![1], Some(status)));
+        let mut b = b.restarted();
+        assert_eq!((procs(&mut b), b.status(JobId::new(1, 1)).as_deref()), (vec![1], Some(status)));
+    }
+}
+
+#[test]
 fn a_large_cluster_enters_in_turns_and_a_drain_waits_for_all() {
     let mut b = Bench::new();
     b.submit(&[("JobMaterializeMaxIdle", "1200")], 2000);

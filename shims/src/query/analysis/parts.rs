@@ -155,7 +155,6 @@ mod tests {
             wrapped(&parse(text), 4, 40),
             "(A is true) &&\n    (TARGET.LongName > 1 ||\n      TARGET.Other < 2) && C"
         );
-        assert_eq!(wrapped(&parse("\"äöü\" == a && b"), 4, 5), "\"äöü\" == a &&\n    b");
         assert_eq!(wrapped(&parse("strcat(\")))\") == x"), 0, 1), "strcat(\")))\") == x");
     }
 
