@@ -25,6 +25,7 @@ use crate::control::{Callers, Clients};
 use crate::event_logs::EventLogs;
 use crate::history;
 use crate::links::Links;
+use crate::local_jobs::LocalJobs;
 use crate::outputs::Outputs;
 use crate::pool::Pool;
 use crate::prepare::Preparer;
@@ -57,6 +58,7 @@ pub(crate) struct Shell {
     pub(crate) outputs: Arc<Outputs>,
     pub(crate) blobs: Blobs,
     preparer: Arc<Preparer>,
+    pub(crate) local_jobs: LocalJobs,
     pub(crate) about: About,
     /// Places for status tools.
     pub(crate) askers: Semaphore,
@@ -96,6 +98,8 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     /// Looks up what attempts need.
     pub(crate) preparer: Preparer,
+    /// Programs that run here.
+    pub(crate) local_jobs: LocalJobs,
     /// What catalog and status tools are told of this process.
     pub(crate) about: About,
     /// Told by pool and journal thread when a turn has brought something for them.
@@ -126,6 +130,7 @@ impl Shell {
             outputs: parts.outputs,
             blobs: parts.blobs,
             preparer: Arc::new(parts.preparer),
+            local_jobs: parts.local_jobs,
             about: parts.about,
             askers: Semaphore::new(status::PLACES),
             writers: RefCell::new(Some((parts.records, parts.logs))),
@@ -283,6 +288,8 @@ impl Shell {
                     Report::Input(Input::Delivered { attempt, outcome: place.deliver(attempt, &outputs) })
                 });
             }
+            Effect::StartLocal { attempt, program } => self.local_jobs.start(attempt, program, &self.blobs),
+            Effect::EndLocal { attempt } => self.local_jobs.end(attempt),
             Effect::TransferData { client, jobs, outputs } => {
                 let place = Arc::clone(&self.outputs);
                 self.pool.give(move || {

@@ -19,6 +19,7 @@ mod journal_files;
 mod legacy;
 mod limits;
 mod links;
+mod local_jobs;
 mod lock;
 mod logging;
 pub mod options;
@@ -37,4 +38,5 @@ mod systemd;
 #[cfg(test)]
 mod testing;
 
+pub use local_jobs::launch;
 pub use start::run;

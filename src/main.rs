@@ -14,6 +14,8 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    // A job of this machine is started through this program.
+    alien_workqueue::launch();
     match run() {
         Ok(never) => match never {},
         Err(error) => {

@@ -180,6 +180,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub match_requirements: Option<bool>,
 
+    /// Jobs of the universes local and scheduler that run on this machine at once [default: 20]
+    #[arg(long, env = "AWQ_LOCAL_JOBS_MAX", value_name = "NUMBER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_jobs_max: Option<usize>,
+
     /// Only a table of the configuration file: how many jobs that name a thing in `concurrency_limits` may run at once.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -276,6 +281,8 @@ pub struct Options {
     pub one_write: bool,
     /// Decision D44.
     pub match_requirements: bool,
+    /// Most local jobs at once (decision D60); 0: none runs.
+    pub local_jobs_max: usize,
     /// Decision D46.
     pub concurrency_limits: BTreeMap<String, u64>,
     /// Decision D61.
@@ -416,6 +423,7 @@ impl Settings {
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),
             one_write: self.one_write.unwrap_or(true),
             match_requirements: self.match_requirements.unwrap_or(true),
+            local_jobs_max: self.local_jobs_max.unwrap_or(20),
             concurrency_limits: self.concurrency_limits.unwrap_or_default(),
             alien_count_lines: self.compat_alien_count_lines.unwrap_or(true),
             submit_hint: self.compat_submit_hint.unwrap_or(true),

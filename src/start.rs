@@ -29,6 +29,7 @@ use crate::event_logs::{self, EventLogs};
 use crate::history;
 use crate::journal_files::FileStorage;
 use crate::links::{self, Credentials, Links, Listening};
+use crate::local_jobs::LocalJobs;
 use crate::options::Options;
 use crate::outputs::{self, Outputs, Words};
 use crate::places::{self, StateDir};
@@ -133,7 +134,10 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     match end {
         // The locks go with the process, after the last write.
         stop::End::InOrder => stop::leave(&runtime, &shell),
-        stop::End::AtOnce(_) | stop::End::TooLate => std::process::exit(end.code().into()),
+        stop::End::AtOnce(_) | stop::End::TooLate => {
+            shell.local_jobs.end_all();
+            std::process::exit(end.code().into())
+        }
     }
 }
 
@@ -166,6 +170,7 @@ fn build(
         job_wrapper: wrapper,
         one_write: options.one_write,
         match_requirements: options.match_requirements,
+        local_jobs_max: options.local_jobs_max,
         concurrency_limits: options.concurrency_limits.clone(),
         outputs_fsync: options.outputs_fsync,
         history: options.history.jobs > 0,
@@ -185,6 +190,10 @@ fn build(
     let turn = Rc::new(Notify::new());
     let words = Words::new(&site.host);
     let spool = state_dir.spool();
+    let absolute = |path: &Path| std::path::absolute(path).context("cannot find the working directory");
+    let local_folder = absolute(&spool.join("local"))?;
+    let local_jobs = LocalJobs::open(local_folder, absolute(&options.work_dir)?, words.clone(), results.clone())
+        .context("cannot open the folder of local jobs")?;
     let outputs = Outputs::new(words.clone(), random_name(), &spool.join("unfinished"), options.outputs_fsync)
         .context("cannot open the list of unfinished outputs")?;
     let writer = recovered.journal.writer(random());
@@ -203,6 +212,7 @@ fn build(
         outputs: Arc::new(outputs),
         blobs: Blobs::new(store),
         preparer: Preparer::new(words),
+        local_jobs,
         about,
         turn: Rc::clone(&turn),
         records: RecordKeeper::start(writer, storage, compaction, contents, results.clone(), Rc::clone(&turn))

@@ -23,6 +23,7 @@ use crate::driver::{Parts, Shell};
 use crate::event_logs::EventLogs;
 use crate::journal_files::FileStorage;
 use crate::links::{self, Links};
+use crate::local_jobs::LocalJobs;
 use crate::outputs::{Outputs, Words};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
@@ -72,6 +73,8 @@ impl Bench {
             pool: Pool::start(results.clone(), Rc::clone(&turn)).unwrap(),
             outputs: Arc::new(outputs),
             blobs: Blobs::new(Arc::new(Store::open(&spool, uid).unwrap())),
+            local_jobs: LocalJobs::open(spool.join("local"), dir.path().into(), words.clone(), results.clone())
+                .unwrap(),
             preparer: Preparer::new(words),
             about: About { project: "alien_jobs".into(), port: 9094, links_max: LINKS_MAX, ..About::default() },
             turn: Rc::clone(&turn),

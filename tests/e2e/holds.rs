@@ -47,6 +47,40 @@ fn an_interpreter_that_is_missing_for_a_job_without_streams() {
 }
 
 #[test]
+fn a_loader_that_is_missing_for_a_job_without_streams() {
+    let (site, _worker) = site_with_cores(1);
+    let mut program = std::fs::read("/bin/true").unwrap();
+    // The path of its loader: /lib…/ld-….
+    let at = program.windows(4).enumerate().find(|(at, part)| {
+        let path = program[*at..].split(|byte| *byte == 0).next().unwrap_or_default();
+        *part == b"/lib" && path.windows(4).any(|part| part == b"/ld-")
+    });
+    let at = at.expect("the programs of this machine have a loader").0;
+    program[at..at + 4].copy_from_slice(b"/nil");
+    let path = site.write_script("lost", "");
+    std::fs::write(path, program).unwrap();
+    for key in ["", "transfer_executable = false\n"] {
+        site.submit(&format!("executable = lost\n{key}log = log\nqueue\n"));
+    }
+    for job in ["1.0", "2.0"] {
+        let (code, subcode, reason) = held(&site, job);
+        assert_eq!((code, subcode), (6, 2), "{reason}");
+        assert!(reason.contains("loader"), "{reason}");
+    }
+}
+
+#[test]
+fn an_elf_program_that_ends_with_127_itself_has_run_once_and_is_not_held() {
+    let (site, _worker) = site_with_cores(1);
+    for key in ["", "transfer_executable = false\n"] {
+        let script = format!("echo once >> {}; exit 127", site.home().join("ran").display());
+        run(&site, &format!("executable = /bin/sh\n{key}arguments = \"-c '{script}'\"\nqueue\n"));
+    }
+    assert_eq!(site.read("ran"), "once\nonce\n");
+    assert!(wait_for_event(&site, "log", TERMINATED, 2).text.contains("(return value 127)"));
+}
+
+#[test]
 fn a_program_that_is_not_there() {
     let (site, _worker) = site_with_cores(1);
     site.submit("executable = /no/such/program\ntransfer_executable = false\nlog = log\nqueue\n");

@@ -13,6 +13,7 @@ mod executable;
 mod history;
 mod holds;
 mod inputs;
+mod local;
 mod losses;
 mod matching;
 mod others;

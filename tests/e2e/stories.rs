@@ -1,9 +1,7 @@
 //! The jobs whose event logs were recorded from HTCondor (`tests/data/userlog`) run here: each has the same events in the
 //! same order, without 006, which nothing measures (decision D65).
 //!
-//! Not among them: suspended jobs, which cannot be here; the universes local and scheduler, whose jobs run on workers
-//! still; and those whose logs tell of file transfers (040) and of errors
-//! on the worker's side (021), which are not written yet.
+//! Not among them: `running/suspend.log`, since no task of Work Queue can be suspended (decision D31).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +34,16 @@ fn story(text: &str) -> Story {
 fn recorded(log: &str) -> Story {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/userlog").join(log);
     story(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// Recorded logs that are not among these. The other forms tell of the same jobs.
+fn not_told(told: &[&str]) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/userlog");
+    let names = |form: &'static str| {
+        let entries = std::fs::read_dir(folder.join(form)).expect("the recorded logs");
+        entries.map(move |entry| format!("{form}/{}", entry.expect("a log").file_name().to_string_lossy()))
+    };
+    ["iso", "running"].into_iter().flat_map(names).filter(|log| !told.contains(&log.as_str())).collect()
 }
 
 fn written(site: &Site, log: &str) -> Story {
@@ -80,7 +88,29 @@ fn jobs_have_the_events_that_htcondor_wrote_for_them() {
     act(&site, "condor_release", &hold);
     let onhold = submit(&site, "iso/onhold.log", "exit 0", "hold = true", "queue");
     act(&site, "condor_release", &onhold);
+    site.write("gone.in", "");
+    let moved = "should_transfer_files = YES\nwhen_to_transfer_output = ON_EXIT\n";
+    let noinput =
+        submit(&site, "iso/noinput.log", "exit 0", &format!("{moved}transfer_input_files = gone.in"), "queue");
+    std::fs::remove_file(site.home().join("gone.in")).unwrap();
+    // On this machine they need no worker.
+    submit(&site, "iso/local.log", "exit 0", "universe = local", "queue");
+    submit(&site, "iso/sched.log", "exit 0", "universe = scheduler", "queue");
+    for log in ["iso-local.log", "iso-sched.log"] {
+        wait_for(&site, log, 5, 1);
+    }
     let _worker = site.worker(WorkerOptions::cores(4));
+
+    site.write("there.in", "");
+    submit(&site, "iso/transfer.log", "cp there.in made", &format!("{moved}transfer_input_files = there.in"), "queue");
+    let nooutput =
+        submit(&site, "iso/nooutput.log", "exit 0", &format!("{moved}transfer_output_files = never.made"), "queue");
+    site.write_script("bad.sh", "#!/no/such/interpreter\n");
+    let noexec = site.submit("executable = bad.sh\nlog = iso-noexec.log\nqueue\n").to_string();
+    for (log, cluster) in [("iso-noinput.log", noinput), ("iso-nooutput.log", nooutput), ("iso-noexec.log", noexec)] {
+        wait_for(&site, log, 12, 1);
+        act(&site, "condor_rm", &cluster);
+    }
 
     submit(&site, "iso/ok.log", "exit 0", "", "queue");
     submit(&site, "iso/exit7.log", "exit 7", "", "queue");
@@ -97,10 +127,13 @@ fn jobs_have_the_events_that_htcondor_wrote_for_them() {
     let vacate = submit(&site, "running/vacate.log", "sleep 1000", "", "queue");
     let hold = submit(&site, "running/holdrun.log", "sleep 1000", "", "queue");
     let remove = submit(&site, "running/rmrun.log", "sleep 1000", "", "queue");
-    for log in ["running-vacate.log", "running-holdrun.log", "running-rmrun.log"] {
+    // It was to be suspended, too early.
+    let suspend = submit(&site, "iso/suspend.log", "sleep 1000", "", "queue");
+    for log in ["running-vacate.log", "running-holdrun.log", "running-rmrun.log", "iso-suspend.log"] {
         wait_for(&site, log, 1, 1);
     }
     act(&site, "condor_rm", &remove);
+    act(&site, "condor_rm", &suspend);
     act(&site, "condor_hold", &hold);
     wait_for(&site, "running-holdrun.log", 12, 1);
     act(&site, "condor_rm", &hold);
@@ -117,7 +150,11 @@ fn jobs_have_the_events_that_htcondor_wrote_for_them() {
         "iso/exit7.log",
         "iso/factory.log",
         "iso/hold.log",
+        "iso/local.log",
         "iso/multi.log",
+        "iso/noexec.log",
+        "iso/noinput.log",
+        "iso/nooutput.log",
         "iso/notes.log",
         "iso/oeh.log",
         "iso/ok.log",
@@ -126,12 +163,16 @@ fn jobs_have_the_events_that_htcondor_wrote_for_them() {
         "iso/phdef.log",
         "iso/premove.log",
         "iso/retry.log",
+        "iso/sched.log",
         "iso/signal.log",
+        "iso/suspend.log",
+        "iso/transfer.log",
         "iso/vacate.log",
         "running/holdrun.log",
         "running/rmrun.log",
         "running/vacate.log",
     ];
+    assert_eq!(not_told(&logs), ["running/suspend.log"]);
     for log in logs {
         let (wanted, ours) = (recorded(log), log.replace('/', "-"));
         let length = |story: &Story| story.values().map(Vec::len).sum::<usize>();

@@ -178,6 +178,10 @@ pub struct Explanation {
     /// It may not start before this time, seconds since 1970 (`deferral_time`).
     #[serde(default)]
     pub deferred_until_s: Option<i64>,
+    /// It runs on the master's own machine (universe local or scheduler), where so many run of so many; no other machine
+    /// counts.
+    #[serde(default)]
+    pub local: Option<(u64, u64)>,
     /// A machine is kept free for it, because it has waited long for room.
     pub has_reserved: bool,
     /// Each clause of `Requirements` that tells machines apart, and how many machines fulfil it.

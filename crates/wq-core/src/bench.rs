@@ -2,11 +2,11 @@
 //! does not take that over.
 
 use control_proto::{Act, Action, ClusterRequest, ListingEnd, Query, Reply, Request, Selection, Submit, Targets};
-use journal::Record;
+use journal::{Exit, Record};
 use wq_proto::{FromWorker, Hello, Info, Protocol, Resource, ResourceKind, TaskId, TaskResult, TaskStatus, ToWorker};
 
 use crate::ids::{AttemptId, ClientId, JobId, LinkId, RecordNo, Timestamp};
-use crate::io::{Ask, BlobIn, BodyOutcome, Caller, DownReason, Effect, Input, Prepared, Trouble};
+use crate::io::{Ask, BlobIn, BodyOutcome, Caller, DownReason, Effect, Input, LocalEnd, Prepared, Trouble};
 use crate::{Config, Master};
 
 /// What the world does by itself.
@@ -19,6 +19,7 @@ pub(crate) struct Auto {
     pub(crate) logs: bool,
     pub(crate) marks: bool,
     pub(crate) history: bool,
+    pub(crate) local: bool,
 }
 
 pub(crate) struct Bench {
@@ -44,8 +45,16 @@ impl Bench {
         let mut master = Master::new(config);
         let now = Timestamp(1_000_000_000);
         master.start(now);
-        let auto =
-            Auto { disk: true, prepare: true, socket: true, deliver: true, logs: true, marks: true, history: true };
+        let auto = Auto {
+            disk: true,
+            prepare: true,
+            socket: true,
+            deliver: true,
+            logs: true,
+            marks: true,
+            history: true,
+            local: true,
+        };
         Bench { master, now, auto, seen: Vec::new(), journal: Vec::new(), events: Vec::new(), turn: 0, client: 0 }
     }
 
@@ -110,6 +119,11 @@ impl Bench {
             }
             Effect::Deliver { attempt, .. } if self.auto.deliver => {
                 Some(Input::Delivered { attempt: *attempt, outcome: Ok(0) })
+            }
+            Effect::StartLocal { attempt, .. } if self.auto.local => Some(Input::LocalStarted { attempt: *attempt }),
+            Effect::EndLocal { attempt } if self.auto.local => {
+                let outcome = Ok(LocalEnd { exit: Exit::Signal(9), run_time_us: 1 });
+                Some(Input::LocalEnded { attempt: *attempt, outcome })
             }
             Effect::SyncOutputs { upto, .. } if self.auto.marks => {
                 Some(Input::OutputsSynced { upto: *upto, done: true })
@@ -239,6 +253,26 @@ impl Bench {
             _ => true,
         });
         names
+    }
+
+    // ---- programs of this host ----
+
+    /// Programs that were to be started here, in order, and to be ended.
+    pub(crate) fn local(&self) -> (Vec<AttemptId>, Vec<AttemptId>) {
+        let (mut started, mut ended) = (Vec::new(), Vec::new());
+        for effect in &self.seen {
+            match effect {
+                Effect::StartLocal { attempt, .. } => started.push(*attempt),
+                Effect::EndLocal { attempt } => ended.push(*attempt),
+                _ => {}
+            }
+        }
+        (started, ended)
+    }
+
+    /// A program ends by itself.
+    pub(crate) fn end_local(&mut self, attempt: AttemptId, exit: Exit) {
+        self.input(Input::LocalEnded { attempt, outcome: Ok(LocalEnd { exit, run_time_us: 2_000_000 }) });
     }
 
     // ---- clients ----

@@ -14,6 +14,11 @@ pub struct LinkId {
     pub turn: u32,
 }
 
+impl LinkId {
+    /// No connection at all.
+    pub const NONE: LinkId = LinkId { slot: u32::MAX, turn: u32::MAX };
+}
+
 /// One client of the control socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);

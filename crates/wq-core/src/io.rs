@@ -15,7 +15,9 @@ use journal::{Record, Taken};
 use wq_proto::{FromWorker, ToWorker};
 
 pub use crate::departed::Departed;
+pub use crate::local::{LocalEnd, LocalProgram};
 pub use crate::log_entry::LogEntry;
+pub use crate::notice::Notice;
 pub use crate::plan::{Plan, PlannedCopy, PlannedInput, Prepared, PreparedFile};
 
 use crate::ids::{AttemptId, BlobId, ClientId, JobId, LinkId, RecordNo};
@@ -119,6 +121,18 @@ pub enum Input {
         attempt: AttemptId,
         /// Bytes delivered, or why the outputs could not be put in place.
         outcome: Result<u64, Trouble>,
+    },
+    /// The program of an [`Effect::StartLocal`] runs.
+    LocalStarted {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Last word on an [`Effect::StartLocal`]: no process of its group is left.
+    LocalEnded {
+        /// Which.
+        attempt: AttemptId,
+        /// How it ended, or why it could not run; nobody looks at it behind an [`Effect::EndLocal`].
+        outcome: Result<LocalEnd, Trouble>,
     },
     /// Answer to [`Effect::SyncOutputs`].
     OutputsSynced {
@@ -457,6 +471,19 @@ pub enum Effect {
         /// What.
         outputs: Vec<Delivery>,
     },
+    /// Run a program on this machine, in a process group of its own, and report [`Input::LocalStarted`] and
+    /// [`Input::LocalEnded`]. It must not outlive the master for long.
+    StartLocal {
+        /// Which.
+        attempt: AttemptId,
+        /// What.
+        program: Box<LocalProgram>,
+    },
+    /// End all processes of such a program at once, also one that has not started yet.
+    EndLocal {
+        /// Which.
+        attempt: AttemptId,
+    },
     /// Copy outputs of spooled jobs to their places (`condor_transfer_data`).
     TransferData {
         /// For whom.
@@ -530,54 +557,4 @@ pub enum Effect {
     Ended,
     /// Something an operator wants to read at 3 a.m.
     Notice(Notice),
-}
-
-/// Facts for the operator's log; never secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// A peer said hello.
-    WorkerJoined {
-        /// Which.
-        link: LinkId,
-        /// Its host.
-        host: String,
-        /// `6`…`11`.
-        protocol: u32,
-        /// It is a foreman.
-        foreman: bool,
-    },
-    /// A peer went.
-    WorkerLeft {
-        /// Which.
-        link: LinkId,
-        /// Its host.
-        host: String,
-        /// Jobs it took along.
-        jobs: usize,
-        /// Why.
-        reason: String,
-    },
-    /// A job went on hold.
-    JobHeld {
-        /// Which.
-        job: JobId,
-        /// Why.
-        trouble: Trouble,
-    },
-    /// A worker or host gets no jobs for a while, after failures that were not the jobs' (decision D41).
-    Quarantined {
-        /// Name and address of the host.
-        who: String,
-        /// Only this connection of the host, or all of them.
-        worker: Option<LinkId>,
-        /// How long.
-        minutes: u64,
-    },
-    /// A peer broke a rule.
-    Misbehaved {
-        /// Which.
-        link: LinkId,
-        /// How.
-        how: String,
-    },
 }

@@ -56,6 +56,8 @@ pub struct IdleQueues {
     slots: Vec<Option<Queue>>,
     free: Vec<u32>,
     ready: usize,
+    /// Those of them that wait for the submit host.
+    ready_local: usize,
     /// What the waiting jobs need in all.
     needs: Sum,
     /// The owner that was served last: the next in order comes first.
@@ -119,6 +121,7 @@ impl IdleQueues {
         assert!(fresh, "job {job} waits twice");
         let shape = queue.key.shape;
         self.ready += 1;
+        self.ready_local += usize::from(shape.is_local());
         self.needs.add(shape.into());
     }
 
@@ -133,6 +136,7 @@ impl IdleQueues {
             lanes.remove(&Reverse(prio));
         }
         self.ready -= 1;
+        self.ready_local -= usize::from(shape.is_local());
         self.needs.sub(shape.into());
     }
 
@@ -211,6 +215,11 @@ impl IdleQueues {
         self.ready
     }
 
+    /// Those of them that wait for the submit host, not for a worker.
+    pub fn ready_local(&self) -> usize {
+        self.ready_local
+    }
+
     /// What they need in all.
     pub fn needs(&self) -> Sum {
         self.needs
@@ -229,6 +238,8 @@ impl IdleQueues {
     /// Cross-checks the sums.
     pub fn check_invariants(&self) {
         assert_eq!(self.ready, self.slots.iter().flatten().map(Queue::ready).sum::<usize>());
+        let local = self.slots.iter().flatten().filter(|queue| queue.key.shape.is_local());
+        assert_eq!(self.ready_local, local.map(Queue::ready).sum::<usize>());
         assert_eq!(self.by_key.len(), self.slots.iter().flatten().count());
         let mut needs = Sum::default();
         for queue in self.slots.iter().flatten() {

@@ -54,6 +54,8 @@ pub struct Config {
     pub owner_jobs_max: u64,
     /// Most held jobs of one owner: beyond, submissions are refused.
     pub owner_held_max: u64,
+    /// Most jobs of the universes local and scheduler that run at once (decision D60).
+    pub local_jobs_max: usize,
     /// Losses that count until a job is held.
     pub losses_max: u32,
     /// The shell syncs each output before it reports it delivered (decision D36).
@@ -105,6 +107,7 @@ impl Default for Config {
             procs_max: 1_000_000,
             owner_jobs_max: 10_000_000,
             owner_held_max: 10_000,
+            local_jobs_max: 20,
             losses_max: 5,
             outputs_fsync: false,
             history: false,

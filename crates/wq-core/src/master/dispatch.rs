@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use classad::{ClassAd, Value};
 use journal::{LostReason, Record, Started};
+use userlog::TransferStage;
 use wq_proto::ToWorker;
 
 use super::Master;
@@ -16,6 +17,10 @@ use crate::io::{Effect, Plan, Prepared, Trouble};
 use crate::jobs::{QueueId, QueueKey, Slot, Status};
 use crate::run::{Attempt, CommandLine, JobFiles, Output, OutputKind, SandboxNames, State, StreamName, Verdict};
 use crate::workers::{Peer, Shape};
+
+/// HTCondor's codes for inputs that cannot be sent.
+const INPUTS_MISSING: i32 = 13;
+const INPUTS_TOO_LARGE: i32 = 32;
 
 /// Matches of one turn; the rest follows at once, after inputs that wait have had theirs.
 const MATCHES_MAX: usize = 256;
@@ -107,6 +112,9 @@ impl Master {
 
     /// Finds peers for the jobs of a queue. False when the turn is over first.
     fn drain_queue(&mut self, now: Timestamp, queue: QueueId, left: &mut usize) -> bool {
+        if self.table.idle.try_first(queue).is_some() && self.table.idle.shape(queue).is_local() {
+            return self.drain_local(now, queue, left);
+        }
         // The queue may have gone with its last job.
         while let Some(slot) = self.table.idle.try_first(queue) {
             if self.table.idle.is_stuck(queue) {
@@ -172,6 +180,7 @@ impl Master {
                 job,
                 slot,
                 link,
+                local: false,
                 shape,
                 booked: true,
                 limits,
@@ -210,9 +219,13 @@ impl Master {
                 // A note, written before the task goes out; it counts as a start when the last byte is in the socket.
                 self.record(Record::Started(started.clone()));
                 self.sending.insert(id, started);
+                self.log_transfer(now, id, TransferStage::InputStarted);
                 self.send(id, parcel);
             }
             Err(trouble) => {
+                if matches!(trouble.code, INPUTS_MISSING | INPUTS_TOO_LARGE) {
+                    self.log_inputs_missing(now, id, &trouble);
+                }
                 self.drop_attempt(id);
                 self.hold(now, slot, &trouble, None);
             }
@@ -260,6 +273,7 @@ impl Master {
         let slot = attempt.slot;
         self.apply_started(slot, &started);
         let address = self.peers.get(link).map(|peer| peer.address.to_string()).unwrap_or_default();
+        self.log_transfer(now, id, TransferStage::InputFinished);
         let no = self.next_record;
         self.log_executing(now, no, slot, &address);
         self.watch_closely(now, link);
@@ -268,7 +282,7 @@ impl Master {
 
     /// `allowed_execute_duration` and `allowed_job_duration`: timers of ours, the wire's limits mean different things
     /// in different releases.
-    fn limit_time(&mut self, now: Timestamp, id: AttemptId, slot: Slot) {
+    pub(super) fn limit_time(&mut self, now: Timestamp, id: AttemptId, slot: Slot) {
         let view = self.view(slot, now);
         let seconds = |name: &str| view.value(name).as_int().and_then(|s| u64::try_from(s).ok());
         let spent = now.seconds() - view.job.story().first_start_s.unwrap_or(now.seconds());
@@ -301,6 +315,10 @@ impl Master {
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         let link = attempt.link;
         attempt.state = State::Killing(verdict);
+        if attempt.local {
+            // No time limit for the confirmation: it must be gone before it may run again.
+            return self.effect(Effect::EndLocal { attempt: id });
+        }
         let Some(task) = attempt.task else {
             // Nothing was sent yet.
             return self.killed(now, id);

@@ -1,13 +1,14 @@
 //! Events for the users' logs: handed out in the order of the records that they tell of (decisions D34, D57).
 
-use userlog::{Event, EventJob, EventTime, Exit, Resources};
+use userlog::{Event, EventJob, EventTime, Exit, Resources, TransferStage};
 
 use super::Master;
 use super::promises::Logged;
 use super::timers::Timer;
-use crate::ids::{RecordNo, Timestamp};
-use crate::io::{Effect, LogEntry};
+use crate::ids::{AttemptId, RecordNo, Timestamp};
+use crate::io::{Effect, LogEntry, Trouble};
 use crate::jobs::Slot;
+use crate::run::TransferMode;
 
 /// How long until the journal hears how far the event logs are.
 const UPTO_S: u64 = 5;
@@ -124,13 +125,55 @@ impl Master {
     }
 
     pub(super) fn log_executing(&mut self, now: Timestamp, no: RecordNo, slot: Slot, address: &str) {
-        let host = format!("<{address}?addrs={}>", address.replace(':', "-"));
+        let host = shown_address(address);
         let view = self.view(slot, now);
         let Some((cores, memory_mb, disk_mb, _)) = view.job.story().allocation else { return };
         let slot_name = view.job.story().host.as_deref().unwrap_or_default().to_owned();
         self.log(now, no, slot, |job, time| {
             Event::executing(job, time, &host, &slot_name, cores.into(), (disk_mb * 1024) as i64, memory_mb as i64)
         });
+    }
+
+    /// The job runs on the submit host.
+    pub(super) fn log_executing_here(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+        let host = self.schedd_address();
+        self.log(now, no, slot, |job, time| Event::executing_here(job, time, &host));
+    }
+
+    /// Where the job runs, its program could not be started or its files not be moved.
+    pub(super) fn log_remote_error(&mut self, now: Timestamp, slot: Slot, trouble: &Trouble) {
+        if let Some(host) = self.table.get(slot).story().host.as_deref().map(str::to_owned) {
+            self.log_error_from(now, slot, &host, trouble);
+        }
+    }
+
+    fn log_error_from(&mut self, now: Timestamp, slot: Slot, host: &str, trouble: &Trouble) {
+        let (no, code) = (self.next_record, (trouble.code, trouble.subcode));
+        self.log(now, no, slot, |job, time| Event::remote_error(job, time, host, &trouble.reason, code));
+    }
+
+    /// A stage of moving the files of a job that asked for that, as HTCondor tells it with `should_transfer_files = YES`.
+    pub(super) fn log_transfer(&mut self, now: Timestamp, id: AttemptId, stage: TransferStage) {
+        let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.files.mode == TransferMode::Yes) else {
+            return;
+        };
+        let (slot, no) = (attempt.slot, self.next_record);
+        let peer = self.peers.get(attempt.link).filter(|_| stage == TransferStage::InputStarted);
+        let host = peer.map(|peer| shown_address(&peer.address));
+        self.log(now, no, slot, |job, time| Event::file_transfer(job, time, stage, host.as_deref()));
+    }
+
+    /// The inputs of a job that asked for their transfer could not be had: for its log it was at a worker already.
+    pub(super) fn log_inputs_missing(&mut self, now: Timestamp, id: AttemptId, trouble: &Trouble) {
+        let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.files.mode == TransferMode::Yes) else {
+            return;
+        };
+        let (slot, no) = (attempt.slot, self.next_record);
+        let host = self.peers.get(attempt.link).map(|peer| format!("slot1@{}", peer.host)).unwrap_or_default();
+        self.log_transfer(now, id, TransferStage::InputStarted);
+        self.log_transfer(now, id, TransferStage::InputFinished);
+        self.log_error_from(now, slot, &host, trouble);
+        self.log_evicted(now, no, slot, (trouble.code, trouble.subcode), &trouble.reason);
     }
 
     /// The hold is durable and the run over: the log hears of it, and the job's policy may have something to say.
@@ -175,6 +218,11 @@ impl Master {
             run_s,
         ))
     }
+}
+
+/// A worker's address as HTCondor writes addresses.
+fn shown_address(address: &str) -> String {
+    format!("<{address}?addrs={}>", address.replace(':', "-"))
 }
 
 /// An exit as event logs tell it.

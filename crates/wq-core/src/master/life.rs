@@ -54,7 +54,9 @@ impl Master {
         story.first_start_s.get_or_insert(started.at_s);
         story.start_s = Some(started.at_s);
         story.host = Some(started.slot.as_str().into());
-        story.allocation = Some((started.cpus, started.memory_mb, started.disk_mb, started.gpus));
+        // The submit host is not shared out.
+        story.allocation =
+            (started.cpus > 0).then_some((started.cpus, started.memory_mb, started.disk_mb, started.gpus));
         self.state_changed(slot);
     }
 
@@ -278,7 +280,9 @@ impl Master {
         if story.attempt == Some(id) {
             story.attempt = None;
         }
-        self.effect(Effect::Abandon { attempt: id });
+        if !attempt.local {
+            self.effect(Effect::Abandon { attempt: id });
+        }
         Some(attempt)
     }
 

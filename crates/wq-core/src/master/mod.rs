@@ -5,6 +5,7 @@
 //! * `marks` which outputs are on disk · `checkpoint` the queue written anew, and read back
 //! * `history` how jobs leave
 //! * `exits` what follows from the end of a program
+//! * `local` jobs that run on the submit host
 //! * `submit`, `act`, `edit`, `transfer_data`, `query`, `machines`, `why`, `schedd` what clients ask · `summary` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
 //! * `recover` after a restart
@@ -25,6 +26,7 @@ mod history;
 mod larger;
 mod life;
 mod links;
+mod local;
 mod machines;
 mod marks;
 mod parcel;
@@ -110,6 +112,7 @@ pub struct Master {
     marks: marks::Marks,
     checkpoint: Option<checkpoint::Checkpoint>,
     leavers: history::Leavers,
+    locals: local::Locals,
     recovery: Option<recover::Recovery>,
     /// Highest record whose event was handed to the log writer, and the last mark of it in the journal.
     events: events::Progress,
@@ -165,6 +168,7 @@ impl Master {
             marks: marks::Marks::default(),
             checkpoint: None,
             leavers: history::Leavers::default(),
+            locals: local::Locals::default(),
             recovery: Some(recover::Recovery::default()),
             events: events::Progress::default(),
             taken: BTreeSet::new(),
@@ -201,6 +205,8 @@ impl Master {
             Input::Prepared { attempt, outcome } => self.prepared(now, attempt, outcome),
             Input::Unsendable { attempt, trouble } => self.unsendable(now, attempt, &trouble),
             Input::Delivered { attempt, outcome } => self.delivered(now, attempt, outcome),
+            Input::LocalStarted { attempt } => self.started_local(now, attempt),
+            Input::LocalEnded { attempt, outcome } => self.ended_local(now, attempt, outcome),
             Input::OutputsSynced { upto, done } => self.outputs_synced(now, upto, done),
             Input::OutputsChecked { lost } => self.outputs_checked(now, lost),
             Input::DataTransferred { client, jobs, outcomes } => self.data_transferred(now, client, jobs, outcomes),
@@ -342,6 +348,10 @@ impl Master {
             {
                 assert_eq!(peer.tasks.get(&task), Some(id), "attempt {id} is known to its peer");
             }
+        }
+        for (id, _) in self.attempts.iter().filter(|(_, attempt)| attempt.local) {
+            let recording = self.attempts[id].state == crate::run::State::Recording;
+            assert!(self.locals.out.contains(id) || recording, "attempt {id} runs here and nobody knows");
         }
         for id in self.sending.keys() {
             let job = self.table.get(self.attempts[id].slot);

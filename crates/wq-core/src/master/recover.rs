@@ -305,6 +305,9 @@ impl Master {
                 }
                 State::Preparing | State::Sending | State::Running | State::Fetching(_) => {
                     self.sending.remove(&id);
+                    if self.attempts[&id].local {
+                        self.effect(Effect::EndLocal { attempt: id });
+                    }
                     self.lose(now, id, LostReason::ServiceStopped, false, "the service was stopped");
                 }
             }

@@ -1,6 +1,7 @@
 //! From `available_results` to outputs in their places (decisions D24, D34-D40).
 
 use journal::{Ended, LostReason, Record};
+use userlog::TransferStage;
 use wq_proto::{TaskId, TaskResult, TaskStatus, ToWorker};
 
 use super::Master;
@@ -11,7 +12,7 @@ use crate::ids::{AttemptId, LinkId, RecordNo, Timestamp};
 use crate::io::{BodyOutcome, Effect, OutputPart, Sink, Trouble};
 use crate::jobs::{Departure, Status};
 use crate::run::words::is_plain_relative;
-use crate::run::{COPY_FAILED, CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
+use crate::run::{Attempt, COPY_FAILED, CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
 use crate::workers::{Expect, Phase, Shape};
 
 /// How much of a worker's own text is kept for a reason.
@@ -176,8 +177,12 @@ impl Master {
         }
         attempt.state = State::Fetching(attempt.outputs.len());
         let asked = std::mem::take(&mut attempt.asked_ahead);
+        let may_not_have_run = may_not_have_run(attempt);
         let none = attempt.outputs.is_empty();
         self.table.get_mut(slot).story_mut().transferring_output = !none;
+        if !may_not_have_run {
+            self.log_transfer(now, id, TransferStage::OutputStarted);
+        }
         if none {
             self.all_fetched(now, id);
         } else if !asked {
@@ -235,7 +240,7 @@ impl Master {
             });
             return;
         }
-        let peek = if matches!(attempt.raw_exit, 126 | 127) { TEXT_MAX } else { 0 };
+        let peek = if may_not_have_run(attempt) { TEXT_MAX } else { 0 };
         let mode = attempt.files.output_mode;
         let output = &mut attempt.outputs[usize::from(at)];
         if output.done && inside.is_none() || output.kind == OutputKind::Stream && inside.is_some() {
@@ -353,8 +358,14 @@ impl Master {
         if let Some(trouble) = start_failure(attempt.raw_exit, &attempt.text, &program) {
             self.acknowledge(id);
             self.drop_attempt(id);
+            self.log_remote_error(now, slot, &trouble);
             return self.hold(now, slot, &trouble, None);
         }
+        if may_not_have_run(attempt) {
+            // It has, as is known now.
+            self.log_transfer(now, id, TransferStage::OutputStarted);
+        }
+        let attempt = self.attempts.get_mut(&id).expect("just seen");
         if let Some(trouble) = attempt.trouble.take() {
             return self.undeliverable(now, id, &trouble);
         }
@@ -375,6 +386,8 @@ impl Master {
         if let Err(trouble) = outcome {
             return self.undeliverable(now, id, &trouble);
         }
+        self.log_transfer(now, id, TransferStage::OutputFinished);
+        let attempt = &self.attempts[&id];
         let (slot, exit) = (attempt.slot, attempt.exit.expect("only results with an exit are fetched"));
         let missing = attempt.outputs.iter().find(|o| o.kind == OutputKind::Declared && o.missing);
         if let Some(output) = missing {
@@ -384,10 +397,19 @@ impl Master {
                  Details: reading from file {}: (errno 2) No such file or directory",
                 self.config.host, output.sandbox
             );
+            let trouble = Trouble { code: 12, subcode: 2, reason };
             self.acknowledge(id);
             self.drop_attempt(id);
-            return self.hold(now, slot, &Trouble { code: 12, subcode: 2, reason }, Some(exit));
+            self.log_remote_error(now, slot, &trouble);
+            return self.hold(now, slot, &trouble, Some(exit));
         }
+        self.record_end(now, id);
+    }
+
+    /// The program has ended and all that it made is in place: what follows goes to the disk first.
+    pub(super) fn record_end(&mut self, now: Timestamp, id: AttemptId) {
+        let attempt = &self.attempts[&id];
+        let (slot, exit) = (attempt.slot, attempt.exit.expect("the caller knows it"));
         let requeued = match self.fate(now, slot, exit) {
             Fate::Leave => None,
             Fate::Requeue(reason) => Some(reason),
@@ -395,6 +417,11 @@ impl Master {
         };
         let attempt = self.attempts.get_mut(&id).expect("just seen");
         attempt.state = State::Recording;
+        let host = if attempt.local {
+            self.config.host.clone()
+        } else {
+            self.peers.get(attempt.link).map(|peer| peer.host.to_string()).unwrap_or_default()
+        };
         let ended = Ended {
             job: attempt.job,
             at_s: now.seconds(),
@@ -406,7 +433,7 @@ impl Master {
             bytes_sent: attempt.sent,
             bytes_received: attempt.received,
             sizes: attempt.outputs.iter().map(|o| o.size).collect(),
-            host: self.peers.get(attempt.link).map(|peer| peer.host.to_string()).unwrap_or_default(),
+            host,
             requeued,
         };
         self.begin_marks();
@@ -457,6 +484,7 @@ impl Master {
 
     /// Outputs cannot be put in place: the job is held, the result waits at its worker for a while (decision D37).
     fn undeliverable(&mut self, now: Timestamp, id: AttemptId, trouble: &Trouble) {
+        self.log_transfer(now, id, TransferStage::OutputFinished);
         let attempt = self.attempts.get_mut(&id).expect("the caller has it");
         let (slot, link, exit) = (attempt.slot, attempt.link, attempt.exit);
         let parked = self.peers.get(link).map_or(PARKED_MAX, |peer| {
@@ -471,6 +499,7 @@ impl Master {
             self.effect(Effect::Abandon { attempt: id });
             self.timers.set(now.plus_s(PARKED_S), Timer::Parked(id));
         }
+        self.log_remote_error(now, slot, trouble);
         self.hold(now, slot, trouble, exit);
     }
 
@@ -524,10 +553,17 @@ impl Master {
             }
             State::Sending | State::Running | State::Fetching(_) | State::Delivering => {
                 self.sending.remove(&id);
-                self.effect(Effect::Abandon { attempt: id });
+                if !self.attempts[&id].local {
+                    self.effect(Effect::Abandon { attempt: id });
+                }
                 self.kill(now, id, verdict);
                 true
             }
         }
     }
+}
+
+/// The shell's exit codes for a program that it could not start, which the program may have had itself.
+fn may_not_have_run(attempt: &Attempt) -> bool {
+    matches!(attempt.raw_exit, 126 | 127)
 }

@@ -10,8 +10,8 @@ use super::promises::Then;
 use super::{Master, doors};
 use crate::ids::{BlobId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::{BlobIn, Caller};
-use crate::jobs::class::{Classes, JobScope};
-use crate::jobs::limits::Limits;
+use crate::jobs::class::{ClassId, Classes, JobScope};
+use crate::jobs::limits::{Limits, LimitsId};
 use crate::jobs::template::SortedAd;
 use crate::jobs::{Facts, NewCluster, Status, view};
 use crate::run::words::is_plain_relative;
@@ -19,13 +19,14 @@ use crate::run::{BlobUse, SPOOL_ATTRIBUTE, Spool, SpooledFile};
 use crate::workers::Shape;
 
 /// Attributes whose value decides shape, order or first state of a job, lower case.
-const WATCHED: [&str; 13] = [
+const WATCHED: [&str; 14] = [
     "_awqdiskasked",
     "_awqmemoryasked",
     "concurrencylimits",
     "concurrencylimitsexpr",
     "jobprio",
     "jobstatus",
+    "jobuniverse",
     "rank",
     "requestcpus",
     "requestdisk",
@@ -34,6 +35,10 @@ const WATCHED: [&str; 13] = [
     "requirements",
     "transferinputsizemb",
 ];
+
+/// `JobUniverse` of jobs that run on the submit host.
+const SCHEDULER: i64 = 7;
+const LOCAL: i64 = 12;
 
 /// Cluster numbers stay below: clients keep them as signed 32-bit numbers.
 const CLUSTER_MAX: u32 = i32::MAX as u32;
@@ -446,6 +451,13 @@ pub(super) fn facts(
         Some(expr) => classad::eval(&expr, scope, None, env),
         None => Value::Undefined,
     };
+    let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+    let on_hold = value("jobstatus").as_int() == Some(5);
+    if matches!(value("jobuniverse").as_int(), Some(SCHEDULER | LOCAL)) {
+        // The submit host is no machine that could be chosen, and nothing that workers share is taken there.
+        let (class, limits) = (ClassId::default(), LimitsId::default());
+        return Facts { shape: Shape::LOCAL, prio, on_hold, class, limits, class_differs: false };
+    }
     let number = |name: &str| value(name).as_real().filter(|n| *n > 0.0).map(|n| n.ceil() as u64);
     // HTCondor's defaults are shown in the ad, but they reserve nothing (decision D26).
     let asked = |note: &str| value(note).truth() == Some(true);
@@ -455,14 +467,13 @@ pub(super) fn facts(
         memory_mb: if asked("_awqmemoryasked") { number("requestmemory").unwrap_or(0) } else { 0 },
         disk_mb: if asked("_awqdiskasked") { number("requestdisk").unwrap_or(0).div_ceil(1024) } else { 0 },
     };
-    let prio = value("jobprio").as_int().unwrap_or(0).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
     let limited = ["concurrencylimits", "concurrencylimitsexpr"].map(value);
     let limits = limited.iter().find_map(Value::as_str).map(|text| limits.read(text)).unwrap_or_default();
     let found = classes.classify((requirements, rank), scope, env.now_s.unwrap_or(0), view::changes);
     Facts {
         shape,
         prio,
-        on_hold: value("jobstatus").as_int() == Some(5),
+        on_hold,
         class: found.class,
         limits,
         class_differs: found.reads.iter().any(|name| varying.contains(name) || scope.is_numbered(name)),

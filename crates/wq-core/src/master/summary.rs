@@ -104,8 +104,8 @@ impl Master {
         blocked.sort_unstable();
         blocked.dedup();
         Summary {
-            waiting: self.table.idle.ready() as u64,
-            running: self.table.totals(None).running,
+            waiting: (self.table.idle.ready() - self.table.idle.ready_local()) as u64,
+            running: self.table.totals(None).running - self.running_local(),
             on_workers: workers.tasks + foremen.busy,
             complete: self.completed,
             workers: workers.peers + foremen.manned,
@@ -131,7 +131,8 @@ impl Master {
 
     fn task_facts(&self, view: &JobView<'_>, slot: Slot) -> Option<TaskFacts> {
         let job = self.table.get(slot);
-        if !matches!(job.status(), Status::Idle | Status::Running) {
+        // What runs on the submit host is nothing for workers.
+        if !matches!(job.status(), Status::Idle | Status::Running) || self.table.idle.shape(job.queue).is_local() {
             return None;
         }
         let attempt = job.story().attempt.filter(|_| job.status() == Status::Running);

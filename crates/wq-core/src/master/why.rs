@@ -143,6 +143,7 @@ impl Master {
             status: job.status() as i32,
             starting: job.story().attempt.is_some(),
             deferred_until_s: self.table.deferrals.get(&id).filter(|d| d.waits).map(|d| d.at_s),
+            local: self.table.idle.shape(job.queue).is_local().then(|| self.local_places()),
             has_reserved: self.is_cleared_for(id),
             clauses: answer.clauses.clone(),
             needs: answer.needs.to_vec(),

@@ -83,8 +83,10 @@ pub struct Attempt {
     pub job: JobId,
     /// Where the job stands.
     pub slot: Slot,
-    /// Where it runs.
+    /// Where it runs; [`LinkId::NONE`] if that is the submit host.
     pub link: LinkId,
+    /// It runs on the submit host: universes local and scheduler.
+    pub local: bool,
     /// Its share of the peer; given back when the result is in.
     pub shape: Shape,
     /// The share is booked.

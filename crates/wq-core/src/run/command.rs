@@ -208,16 +208,23 @@ fn unspeakable(environment: &[(String, String)]) -> String {
 }
 
 /// The shell's own word on a program that it could not start went where the job's stderr goes: nowhere. So the line
-/// looks for itself whether the program, or the interpreter that its first line names, is there, and tells the worker.
+/// looks for itself whether the program is there, and the interpreter that its first line names, and tells the worker.
+///
+/// Whether the loader that an ELF program names is there, only the kernel says: the program is executed once more, with no
+/// memory to run in. The kernel opens the loader before it gives out any, so a missing one fails as before, and otherwise
+/// the process ends before its first instruction.
 fn look_why(files: &JobFiles, names: &SandboxNames) -> String {
-    let look = match files.executable {
-        Some(_) => format!(
-            "read -r l < ./{0}; case $l in '#!'*) set -- ${{l#??}}; [ -x \"$1\" ] || echo \"./{0}: $1: not found\";; esac",
-            names.executable
-        ),
-        None => format!("command -v {0} > /dev/null || echo {0}': not found'", shell_quote(&files.cmd)),
+    let name = shell_quote(&CommandLine::program(files, names));
+    let find = match files.executable {
+        Some(_) => format!("p={name}"),
+        None => format!("p=$(command -v {name}) || echo {name}': not found'"),
     };
-    format!("case $s in 126|127) {look};; esac; ")
+    format!(
+        "case $s in 126|127) {find}; l=; [ ! -f \"$p\" ] || read -r l < \"$p\"; case $l in \
+         '#!'*) set -- ${{l#??}}; [ -x \"$1\" ] || echo {name}\": $1: not found\";; \
+         ?ELF*) (ulimit -c 0; ulimit -v 1 && exec \"$p\") < /dev/null > /dev/null 2>&1; \
+         [ $? != 127 ] || echo {name}': its loader: not found';; esac;; esac; "
+    )
 }
 
 /// Moves every new or changed file of the sandbox's top into one folder, which is fetched as a whole.
@@ -283,6 +290,15 @@ mod tests {
         text.expect("each line begins alike").to_owned()
     }
 
+    /// How a program is looked at that could not be started without a stderr.
+    fn look(name: &str) -> String {
+        format!(
+            "l=; [ ! -f \"$p\" ] || read -r l < \"$p\"; case $l in '#!'*) set -- ${{l#??}}; [ -x \"$1\" ] || echo \
+             {name}\": $1: not found\";; ?ELF*) (ulimit -c 0; ulimit -v 1 && exec \"$p\") < /dev/null > /dev/null 2>&1; \
+             [ $? != 127 ] || echo {name}': its loader: not found';; esac;; esac; "
+        )
+    }
+
     const HEAD: &str = "export _CONDOR_SCRATCH_DIR=\"$PWD\"; ";
 
     #[test]
@@ -330,8 +346,8 @@ mod tests {
             line(&f, false),
             format!(
                 "{HEAD}'/home/u/agent.startup' 'a b' 'it'\\''s' > /dev/null 2> /dev/null; s=$?; case $s in 126|127) \
-                 command -v '/home/u/agent.startup' > /dev/null || echo '/home/u/agent.startup'': not found';; esac; \
-                 exit $s"
+                 p=$(command -v '/home/u/agent.startup') || echo '/home/u/agent.startup'': not found'; {}exit $s",
+                look("'/home/u/agent.startup'")
             )
         );
     }
@@ -343,8 +359,8 @@ mod tests {
         assert_eq!(
             line(&f, false),
             format!(
-                "{HEAD}./agent.sh > log 2> /dev/null; s=$?; case $s in 126|127) read -r l < ./agent.sh; case $l in \
-                 '#!'*) set -- ${{l#??}}; [ -x \"$1\" ] || echo \"./agent.sh: $1: not found\";; esac;; esac; exit $s"
+                "{HEAD}./agent.sh > log 2> /dev/null; s=$?; case $s in 126|127) p='./agent.sh'; {}exit $s",
+                look("'./agent.sh'")
             )
         );
     }

@@ -55,6 +55,8 @@ mod tests {
         let trouble = start_failure(127, not_found, "./agent.sh").unwrap();
         assert_eq!((trouble.code, trouble.subcode), (6, 2));
         assert_eq!(trouble.reason, "Failed to execute './agent.sh': not found");
+        let loader = start_failure(127, b"./agent.sh: its loader: not found\n", "./agent.sh").unwrap();
+        assert_eq!(loader.reason, "Failed to execute './agent.sh': its loader: not found");
         assert!(start_failure(127, b"hello\nsh: 1: ./agent.sh: not found\n", "./agent.sh").is_none());
         assert!(start_failure(127, b"./other: not found\n", "./agent.sh").is_none());
         assert!(start_failure(1, not_found, "./agent.sh").is_none());

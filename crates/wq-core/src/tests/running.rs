@@ -331,7 +331,7 @@ fn undeliverable_output_waits_at_the_worker_and_is_fetched_again_on_release() {
     b.act(Action::Release, Targets::Jobs(vec![(1, 0)]));
     b.hand_over(w);
     assert_eq!(b.status(FIRST), None);
-    assert_eq!(b.event_numbers(FIRST), [0, 1, 4, 12, 13, 5], "delivered without running again");
+    assert_eq!(b.event_numbers(FIRST), [0, 1, 21, 4, 12, 13, 5], "delivered without running again");
 }
 
 #[test]

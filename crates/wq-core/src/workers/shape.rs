@@ -3,7 +3,7 @@
 /// Needs of a job, as far as its submitter named them (decision D26); the unit of matching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape {
-    /// `request_cpus`, at least 1.
+    /// `request_cpus`, at least 1; 0 = [`Shape::LOCAL`].
     pub cores: u32,
     /// `request_gpus`.
     pub gpus: u32,
@@ -11,6 +11,16 @@ pub struct Shape {
     pub memory_mb: u64,
     /// `request_disk` in MB, rounded up; 0 = not named.
     pub disk_mb: u64,
+}
+
+impl Shape {
+    /// That of all jobs that run on the submit host, whatever they ask for: universes local and scheduler.
+    pub const LOCAL: Shape = Shape { cores: 0, gpus: 0, memory_mb: 0, disk_mb: 0 };
+
+    /// Whether its jobs run on the submit host, and on no worker.
+    pub fn is_local(self) -> bool {
+        self == Shape::LOCAL
+    }
 }
 
 impl Default for Shape {
@@ -35,7 +45,8 @@ pub struct Amount {
 impl Amount {
     /// Whether a job of this shape fits.
     pub fn holds(&self, shape: Shape) -> bool {
-        self.cores >= shape.cores
+        !shape.is_local()
+            && self.cores >= shape.cores
             && self.gpus >= shape.gpus
             && self.memory_mb >= shape.memory_mb
             && self.disk_mb >= shape.disk_mb

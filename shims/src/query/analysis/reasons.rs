@@ -17,6 +17,16 @@ pub(super) fn reasons(why: &Explanation, env: &Env) -> Vec<String> {
         let left_s = (at_s - env.now_s.unwrap_or(at_s)).max(0);
         reasons.push(format!("It may not start for another {left_s} s (deferral_time)."));
     }
+    if let Some((taken, places)) = why.local {
+        reasons.push(match taken < places {
+            true => "It runs on this machine, and is about to start.".to_owned(),
+            false => format!(
+                "It runs on this machine, where {taken} jobs of the universes local and scheduler run of the {places} that \
+                 may at once (local_jobs_max)."
+            ),
+        });
+        return reasons;
+    }
     if m.all == 0 {
         reasons.push(
             "No worker is connected. Start workers for this alien_work_queue; condor_status lists those that came."
@@ -104,6 +114,9 @@ mod tests {
     #[test]
     fn each_obstacle_has_a_sentence() {
         check(&why(Machines::default()), &["No worker is connected"]);
+        let local = |taken| Explanation { local: Some((taken, 20)), ..why(Machines::default()) };
+        check(&local(20), &["runs on this machine, where 20 jobs"]);
+        check(&local(7), &["about to start"]);
         let unfit = Machines { all: 3, unfit: 3, ..Machines::default() };
         check(&why(unfit), &[]);
         check(&why(Machines { unfit: 2, busy: 1, ..unfit }), &["1 machines would do and are busy"]);
