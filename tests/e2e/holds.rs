@@ -48,7 +48,6 @@ fn an_interpreter_that_is_missing_for_a_job_without_streams() {
 
 #[test]
 fn a_loader_that_is_missing_for_a_job_without_streams() {
-    let (site, _worker) = site_with_cores(1);
     let mut program = std::fs::read("/bin/true").unwrap();
     // The path of its loader: /lib…/ld-….
     let at = program.windows(4).enumerate().find(|(at, part)| {
@@ -57,13 +56,12 @@ fn a_loader_that_is_missing_for_a_job_without_streams() {
     });
     let at = at.expect("the programs of this machine have a loader").0;
     program[at..at + 4].copy_from_slice(b"/nil");
-    let path = site.write_script("lost", "");
-    std::fs::write(path, program).unwrap();
     for key in ["", "transfer_executable = false\n"] {
-        site.submit(&format!("executable = lost\n{key}log = log\nqueue\n"));
-    }
-    for job in ["1.0", "2.0"] {
-        let (code, subcode, reason) = held(&site, job);
+        let (site, _worker) = site_with_cores(1);
+        let path = site.write_script("lost", "");
+        std::fs::write(&path, &program).unwrap();
+        site.submit(&format!("executable = {}\n{key}log = log\nqueue\n", path.display()));
+        let (code, subcode, reason) = held(&site, "1.0");
         assert_eq!((code, subcode), (6, 2), "{reason}");
         assert!(reason.contains("loader"), "{reason}");
     }
