@@ -222,6 +222,26 @@ impl Expr {
         }
     }
 
+    /// Whether nothing but this attribute of the ad (in lower case) decides the value: literals and operators beside it,
+    /// no functions, no other ad.
+    pub fn depends_on_nothing_but(&self, folded: &str) -> bool {
+        let name_is = |name: &Name| &**name.lower() == folded;
+        let all = |parts: &[Expr]| parts.iter().all(|part| part.depends_on_nothing_but(folded));
+        match &self.0 {
+            Node::Literal(_) => true,
+            Node::Attr(attr) => name_is(&attr.name),
+            Node::Select(select) => select.kind == SelectKind::My && name_is(&select.name),
+            Node::Unary(_, inner) | Node::Paren(inner) => inner.depends_on_nothing_but(folded),
+            Node::Chain(chain) => {
+                let mut operands = chain.rest.iter().map(|(_, operand)| operand);
+                chain.first.depends_on_nothing_but(folded) && operands.all(|part| part.depends_on_nothing_but(folded))
+            }
+            Node::Conditional(parts) => all(&parts[..]),
+            Node::Elvis(pair) => pair.0.depends_on_nothing_but(folded) && pair.1.depends_on_nothing_but(folded),
+            Node::Index(_) | Node::Call(_) | Node::List(_) | Node::Ad(_) => false,
+        }
+    }
+
     /// The names of all attributes the expression refers to, in lower case. See [`References`].
     pub fn references(&self) -> References {
         let mut found = References::default();

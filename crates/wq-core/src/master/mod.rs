@@ -14,6 +14,7 @@
 
 mod act;
 mod checkpoint;
+mod condition;
 mod config;
 mod deferral;
 mod dispatch;

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use classad::Expr;
 use control_proto::{ListingEnd, Query, Refusal, Reply, Selection, Totals, listing};
 
 use super::Master;
 use super::act::clusters_named;
+use super::condition::Condition;
 use crate::ids::{ClientId, JobId, Timestamp};
 use crate::io::{Caller, Effect};
 use crate::jobs::plan::Plan;
 use crate::jobs::view::with_references;
-use crate::jobs::{Slot, Status};
+use crate::jobs::{OwnerId, Slot, Status};
 
 /// Jobs looked at in one turn.
 const SLICE: usize = 1000;
@@ -31,7 +31,7 @@ pub(super) struct Cursor {
     /// Jobs and clusters that were named beside owners.
     listed: BTreeSet<JobId>,
     clusters: BTreeSet<u32>,
-    constraints: Vec<Expr>,
+    condition: Condition,
     mine: bool,
     attributes: Vec<String>,
     /// What `attributes` means for the jobs of one template, which follow each other.
@@ -58,7 +58,7 @@ impl Master {
         }
         let ranges = ranges(&query.select);
         let first = ranges.first().map_or(JobId::new(0, 0), |range| range.0);
-        let cursor = Cursor {
+        let mut cursor = Cursor {
             mine: query.select.mine && !caller.superuser,
             listed: query.select.jobs.iter().map(|(c, p)| JobId::new(*c, *p)).collect(),
             clusters: query.select.clusters.iter().copied().collect(),
@@ -66,7 +66,7 @@ impl Master {
             ranges,
             range: 0,
             next: first,
-            constraints,
+            condition: Condition::new(&constraints),
             attributes: query.attributes.iter().map(|name| name.to_ascii_lowercase()).collect(),
             plan: None,
             limit: query.limit.unwrap_or(u64::MAX),
@@ -81,9 +81,30 @@ impl Master {
             },
             caller,
         };
-        self.cursors.insert(client, cursor);
         self.answer(client, Reply::Listing);
+        if cursor.totals_only
+            && let Some(selected) = self.count(&mut cursor)
+        {
+            cursor.end.selected = selected;
+            return self.effect(Effect::Finish { client, end: cursor.end });
+        }
+        self.cursors.insert(client, cursor);
         self.continue_query(now, client);
+    }
+
+    /// The sums of a listing, if the table keeps them.
+    fn count(&self, cursor: &mut Cursor) -> Option<Totals> {
+        // Named jobs are looked at one by one.
+        if cursor.ranges != everything() || !cursor.listed.is_empty() || !cursor.clusters.is_empty() {
+            return None;
+        }
+        let Cursor { condition, owners, mine, caller, .. } = cursor;
+        let meant = |owner: &OwnerId| {
+            let owner = self.table.owner_of(*owner);
+            (!*mine || owner.uid == caller.uid)
+                && (owners.is_empty() || owners.iter().any(|name| **name == *owner.name))
+        };
+        condition.count(&self.table, self.table.owner_ids().filter(meant))
     }
 
     /// The next slice of a listing.
@@ -155,7 +176,7 @@ impl Master {
         {
             return;
         }
-        if !cursor.constraints.iter().all(|c| view.eval(c).truth() == Some(true)) {
+        if !cursor.condition.is_met(&view) {
             return;
         }
         add(&mut cursor.end.selected, view.job.status());
@@ -185,9 +206,12 @@ impl Master {
     }
 }
 
+fn everything() -> Vec<(JobId, JobId)> {
+    vec![(JobId::new(0, 0), JobId::new(u32::MAX, u32::MAX))]
+}
+
 /// Which numbers have to be looked at.
 fn ranges(select: &Selection) -> Vec<(JobId, JobId)> {
-    let everything = vec![(JobId::new(0, 0), JobId::new(u32::MAX, u32::MAX))];
     let of_cluster = |cluster: u32| (JobId::new(cluster, 0), JobId::new(cluster, u32::MAX));
     let mut ranges: Vec<(JobId, JobId)> =
         match (select.owners.is_empty(), select.jobs.is_empty() && select.clusters.is_empty()) {
@@ -197,9 +221,9 @@ fn ranges(select: &Selection) -> Vec<(JobId, JobId)> {
             }
             (true, true) => match select.constraints.iter().find_map(|text| clusters_named(text)) {
                 Some(clusters) => clusters.into_iter().map(of_cluster).collect(),
-                None => return everything,
+                None => return everything(),
             },
-            (false, _) => return everything,
+            (false, _) => return everything(),
         };
     ranges.sort_unstable();
     // A job named twice, or beside its cluster, is listed once: the cursor never goes back.

@@ -14,6 +14,7 @@ mod history;
 mod kept;
 mod limits;
 mod local;
+mod listing;
 mod marks;
 mod matching;
 mod memory;
