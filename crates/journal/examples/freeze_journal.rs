@@ -1,7 +1,7 @@
 //! Writes a small journal with a record of every kind into a folder, and what is in it into `records.txt` beside.
 //!
 //! Run once for each version of the format, never again for an old one:
-//! `cargo run -p journal --example freeze_journal -- tests/data/journal/v2`
+//! `cargo run -p journal --example freeze_journal -- tests/data/journal/v3`
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use std::{env, fs};
 
 use journal::powercut::Disk;
 use journal::{
-    Allocation, Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
-    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, HoldReason, How, JobId, JobStatus, JobStory, LeftQueue, Lost,
-    LostReason, OutputsUpto, Record, Released, Removed, Started, Storage, Submitted, SubmittedCluster, Taken, Writer,
-    replay, segment_name,
+    Allocation, Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointFactory,
+    CheckpointJob, ClockMark, Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, HoldReason, How, JobId, JobStatus,
+    JobStory, LeftQueue, Lost, LostReason, OutputsUpto, Record, Released, Removed, Started, Storage, Submitted,
+    SubmittedCluster, Taken, Writer, replay, segment_name,
 };
 
 fn main() {
@@ -194,13 +194,17 @@ fn checkpoint() -> Vec<Record> {
     };
     let row = vec![3, b'"', b'0', b'"'];
     let state = CheckpointJob { reflects_seq: 15, job, row, status: JobStatus::Idle, story: Some(story.into()) };
+    let others = CheckpointCluster { cluster: 2, procs: 3, executable: None, token: None, ..cluster.clone() };
     // Records and marks have one numbering; the begin is found at this number by the test that reads it.
     let begin_seq = 21;
     vec![
-        CheckpointBegin { next_cluster: 2, at_s: 170 }.into(),
+        CheckpointBegin { next_cluster: 3, at_s: 170 }.into(),
         CheckpointBlob { uid: 1000, blob: blob() }.into(),
         cluster.into(),
         state.into(),
+        others.into(),
+        CheckpointFactory { cluster: 2, procs: Some((1, 3)), rows: vec![3, b'"', b'1', b'"'] }.into(),
+        CheckpointFactory { cluster: 2, procs: None, rows: vec![3, b'"', b'2', b'"'] }.into(),
         CheckpointEnd { begin_seq, jobs: 1 }.into(),
     ]
 }

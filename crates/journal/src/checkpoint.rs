@@ -58,6 +58,20 @@ pub struct CheckpointCluster {
     pub token: Option<BlobHash>,
 }
 
+/// The jobs of one cluster that have not entered the queue (`max_idle`, `max_materialize`); stands behind its jobs that have,
+/// and directly behind a [`CheckpointCluster`]. Many rows are cut into several records, between which none of them enters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFactory {
+    /// Number of the cluster.
+    pub cluster: u32,
+    /// Number of the first one, and the number behind the last that will enter; `None`: rows that follow those of the
+    /// record before.
+    pub procs: Option<(u32, u32)>,
+    /// Packed rows of the varying attributes, from the first one on.
+    #[serde(with = "crate::raw_bytes")]
+    pub rows: Vec<u8>,
+}
+
 /// The whole durable state of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointJob {

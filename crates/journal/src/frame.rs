@@ -89,6 +89,13 @@ pub(crate) const KIND_CHECKPOINT_JOB: u8 = 35;
 pub(crate) const KIND_CHECKPOINT_BEGIN: u8 = 32;
 /// Kind byte of [`Record::CheckpointEnd`].
 pub(crate) const KIND_CHECKPOINT_END: u8 = 36;
+/// Kind byte of [`Record::CheckpointFactory`].
+const KIND_CHECKPOINT_FACTORY: u8 = 37;
+
+/// Whether a kind is one of the records between the begin and the end of a checkpoint, these included.
+pub(crate) fn is_of_checkpoint(kind: u8) -> bool {
+    (KIND_CHECKPOINT_BEGIN..=KIND_CHECKPOINT_FACTORY).contains(&kind)
+}
 
 /// The one table of kinds: byte, newest version, variant, and what was written under earlier versions.
 macro_rules! kinds {
@@ -151,6 +158,7 @@ kinds! {
     34 1 CheckpointCluster
     35 2 CheckpointJob (1 CheckpointJobV1)
     36 1 CheckpointEnd
+    37 1 CheckpointFactory
 }
 
 /// The payload of a record alone.

@@ -25,8 +25,8 @@ mod walk;
 mod writer;
 
 pub use checkpoint::{
-    Allocation, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, HoldReason,
-    JobEnding, JobStatus, JobStory,
+    Allocation, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointFactory, CheckpointJob,
+    HoldReason, JobEnding, JobStatus, JobStory,
 };
 pub use error::{Fault, JournalError, Position};
 pub use frame::{EncodeError, PAYLOAD_MAX, PayloadError};

@@ -10,7 +10,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::JobId;
-use crate::checkpoint::{CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob};
+use crate::checkpoint::{
+    CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointFactory, CheckpointJob,
+};
 
 /// Longest content, in bytes, that stands in a record itself; a longer one, or one of very many, is a file, durable
 /// before the record.
@@ -66,6 +68,8 @@ pub enum Record {
     CheckpointJob(Box<CheckpointJob>),
     /// A checkpoint is complete.
     CheckpointEnd(CheckpointEnd),
+    /// Jobs of a cluster of the checkpoint that have not entered the queue.
+    CheckpointFactory(CheckpointFactory),
 }
 
 /// Jobs entered the queue: one submission, whole or not at all.
@@ -404,7 +408,8 @@ from_payload!(
     CheckpointBegin,
     CheckpointBlob,
     CheckpointCluster,
-    CheckpointEnd
+    CheckpointEnd,
+    CheckpointFactory
 );
 
 impl From<CheckpointJob> for Record {
@@ -438,7 +443,8 @@ impl Record {
             | Record::CheckpointBegin(_)
             | Record::CheckpointBlob(_)
             | Record::CheckpointCluster(_)
-            | Record::CheckpointJob(_) => false,
+            | Record::CheckpointJob(_)
+            | Record::CheckpointFactory(_) => false,
         }
     }
 
@@ -463,7 +469,8 @@ impl Record {
             | Record::CheckpointBegin(_)
             | Record::CheckpointBlob(_)
             | Record::CheckpointCluster(_)
-            | Record::CheckpointEnd(_) => None,
+            | Record::CheckpointEnd(_)
+            | Record::CheckpointFactory(_) => None,
         }
     }
 }

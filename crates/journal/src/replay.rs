@@ -123,7 +123,7 @@ pub fn replay<S: Storage>(storage: &S, mut visit: impl FnMut(Entry)) -> Result<R
         let walked = reader.walk(&header, |frame| {
             let head = &frame.head;
             let internal = matches!(head.kind, KIND_SYNC_MARK | KIND_GAP);
-            let of_checkpoint = (KIND_CHECKPOINT_BEGIN..=KIND_CHECKPOINT_END).contains(&head.kind);
+            let of_checkpoint = frame::is_of_checkpoint(head.kind);
             let abandoned = of_checkpoint && !(begin_seq..=end_seq).contains(&head.seq);
             if internal || abandoned || head.seq < first_wanted {
                 return Ok(());
@@ -258,7 +258,7 @@ impl Survey {
         if frame.head.kind == KIND_CHECKPOINT_BEGIN {
             (self.begin_seq, self.jobs, self.bytes) = (frame.head.seq, 0, 0);
         }
-        if (KIND_CHECKPOINT_BEGIN..=KIND_CHECKPOINT_END).contains(&frame.head.kind) {
+        if frame::is_of_checkpoint(frame.head.kind) {
             self.bytes += (frame::HEADER_LEN + frame.payload.len()) as u64;
         }
         match frame.head.kind {

@@ -266,7 +266,7 @@ impl Index {
 
     /// Where the last begin stands, or can stand if it is lost: in the gap before the first record of a checkpoint.
     fn last_begin(&self) -> Option<u64> {
-        let of_checkpoint = |place: &Place| (KIND_CHECKPOINT_BEGIN..=KIND_CHECKPOINT_END).contains(&place.kind);
+        let of_checkpoint = |place: &Place| frame::is_of_checkpoint(place.kind);
         let begins = self.frames.iter().filter(|(_, place)| place.kind == KIND_CHECKPOINT_BEGIN);
         begins.map(|(seq, _)| *seq).next_back().or_else(|| {
             let (first, _) = self.frames.iter().find(|(_, place)| of_checkpoint(place))?;

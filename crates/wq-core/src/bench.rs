@@ -78,7 +78,11 @@ impl Bench {
     }
 
     pub(crate) fn pass(&mut self, seconds: u64) {
-        let end = self.now.plus_s(seconds);
+        self.pass_us(seconds * 1_000_000);
+    }
+
+    pub(crate) fn pass_us(&mut self, micros: u64) {
+        let end = Timestamp(self.now.0 + micros);
         while let Some(at) = self.master.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.master.on_timeout(self.now);

@@ -57,9 +57,10 @@ impl Compaction {
     pub(super) fn after(&mut self, record: &Record, seq: u64, bytes: u64) {
         match record {
             Record::CheckpointBegin(_) => (self.begin_seq, self.writing, self.asked) = (seq, bytes, true),
-            Record::CheckpointBlob(_) | Record::CheckpointCluster(_) | Record::CheckpointJob(_) => {
-                self.writing += bytes
-            }
+            Record::CheckpointBlob(_)
+            | Record::CheckpointCluster(_)
+            | Record::CheckpointJob(_)
+            | Record::CheckpointFactory(_) => self.writing += bytes,
             Record::CheckpointEnd(_) => self.ended = true,
             Record::EventsUpto(upto) => self.events_upto = self.events_upto.max(upto.seq),
             Record::HistoryUpto(upto) => self.history_upto = self.history_upto.max(upto.seq),

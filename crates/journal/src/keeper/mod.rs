@@ -355,6 +355,7 @@ fn put_off(waiting: &mut Vec<Order>, orders: Vec<Order>) -> Vec<u64> {
                 | Record::CheckpointBlob(_)
                 | Record::CheckpointCluster(_)
                 | Record::CheckpointJob(_)
+                | Record::CheckpointFactory(_)
                 | Record::CheckpointEnd(_) => Order::Skip(no),
                 _ => Order::Record { no: Some(no), record, promise },
             },

@@ -32,6 +32,11 @@ fn check(version: &str, known_kinds: usize) {
 }
 
 #[test]
+fn v3() {
+    check("v3", 20);
+}
+
+#[test]
 fn v2() {
     check("v2", 19);
 }

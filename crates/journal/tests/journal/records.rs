@@ -2,14 +2,14 @@
 
 use journal::powercut::{Dice, Disk};
 use journal::{
-    Allocation, Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointJob, ClockMark,
-    Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, HoldReason, How, JobEnding, JobId, JobStatus, JobStory,
-    LeftQueue, Lost, LostReason, OutputsUpto, Record, Released, Removed, Started, Storage, Submitted, SubmittedCluster,
-    Taken, Writer, replay,
+    Allocation, Blob, CheckpointBegin, CheckpointBlob, CheckpointCluster, CheckpointEnd, CheckpointFactory,
+    CheckpointJob, ClockMark, Edited, Ended, EventsUpto, Exit, Held, HistoryUpto, HoldReason, How, JobEnding, JobId,
+    JobStatus, JobStory, LeftQueue, Lost, LostReason, OutputsUpto, Record, Released, Removed, Started, Storage,
+    Submitted, SubmittedCluster, Taken, Writer, replay,
 };
 
 /// Number of kinds that [`of_kind`] knows.
-pub(crate) const KINDS: u64 = 19;
+pub(crate) const KINDS: u64 = 20;
 
 /// A record that depends on the seed alone.
 pub(crate) fn record(seed: u64) -> Record {
@@ -237,6 +237,12 @@ pub(crate) fn of_kind(kind: u64, dice: &mut Dice) -> Record {
         .into(),
         17 => CheckpointEnd { begin_seq: dice.roll(), jobs: dice.roll() }.into(),
         18 => OutputsUpto { seq: dice.roll() }.into(),
+        19 => CheckpointFactory {
+            cluster: dice.roll() as u32,
+            procs: maybe(dice, |dice| (dice.roll() as u32, dice.roll() as u32)),
+            rows: bytes(dice, 100),
+        }
+        .into(),
         _ => unreachable!("there are {KINDS} kinds"),
     }
 }

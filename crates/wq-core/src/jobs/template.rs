@@ -110,6 +110,11 @@ impl SortedAd {
         }
     }
 
+    /// Name and text of each attribute, as [`SortedAd::new`] takes them.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        self.entries.iter().map(|(_, name, text)| (name.clone(), text.clone())).collect()
+    }
+
     fn names_hash(&self) -> u64 {
         // FNV-1a: only names the bucket, equality is checked afterwards.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;

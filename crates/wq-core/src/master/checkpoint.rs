@@ -19,7 +19,7 @@ use crate::ids::{AttemptId, BlobId, JobId, RecordNo, Timestamp};
 use crate::io::Effect;
 use crate::jobs::template::SortedAd;
 use crate::jobs::{Departure, Ending, Hold, NewCluster, Slot, Status, Story};
-use crate::run::{SPOOL_ATTRIBUTE, State, Verdict};
+use crate::run::{BlobUse, SPOOL_ATTRIBUTE, State, Verdict};
 
 /// Jobs in one slice: 0.6 ms when each is a cluster of its own with 75 attributes, the dearest case (measured).
 const SLICE: usize = 100;
@@ -39,6 +39,10 @@ pub(super) struct Checkpoint {
     next_cluster: u32,
     jobs: u64,
     blobs: BTreeSet<BlobId>,
+    /// Clusters below this number have been walked over.
+    passed: u32,
+    /// Clusters with jobs that have not entered, and how many bytes of their rows are still to be written.
+    unfinished: Vec<(u32, usize)>,
     /// Jobs whose end was on its way to the disk; those that are still there when it has come follow last.
     later: Vec<JobId>,
     stage: Stage,
@@ -69,12 +73,7 @@ impl Master {
     // ---- writing ---------------------------------------------------------------------------------------------
 
     pub(super) fn begin_checkpoint(&mut self, now: Timestamp) {
-        // Jobs that have not entered the queue have no record in a checkpoint.
-        if self.checkpoint.is_some()
-            || self.stopping
-            || self.store_failed.is_some()
-            || self.factories.put_off_compaction()
-        {
+        if self.checkpoint.is_some() || self.stopping || self.store_failed.is_some() {
             return;
         }
         let next_cluster = self.next_cluster;
@@ -93,6 +92,8 @@ impl Master {
             next_cluster,
             jobs: 0,
             blobs: BTreeSet::new(),
+            passed: 0,
+            unfinished: Vec::new(),
             later: Vec::new(),
             stage: Stage::Begun,
         });
@@ -114,18 +115,25 @@ impl Master {
         };
         let mut again = None;
         match &mut checkpoint.stage {
+            _ if !checkpoint.unfinished.is_empty() => {
+                self.go_on_with_rows(&mut checkpoint);
+                again = Some(PAUSE_US);
+            }
             Stage::Begun | Stage::Walked => {}
             Stage::Walking(next) => {
                 let from = *next;
                 let limit = checkpoint.next_cluster;
                 let slots: Vec<(JobId, Slot)> =
                     self.table.from(from).take_while(|(id, _)| id.cluster < limit).take(SLICE).collect();
+                // Of the last cluster of a whole slice there may be more.
+                let passed = slots.last().filter(|_| slots.len() == SLICE).map_or(limit, |(last, _)| last.cluster);
                 checkpoint.stage = match slots.last() {
                     Some((last, _)) => Stage::Walking(JobId::new(last.cluster, last.proc_ + 1)),
                     None => Stage::Stopping(self.holds_under_way()),
                 };
                 let slots: Vec<Slot> = slots.into_iter().map(|(_, slot)| slot).collect();
                 self.write_slice(now, &mut checkpoint, &slots);
+                self.write_factories(now, &mut checkpoint, passed);
                 again = Some(PAUSE_US);
             }
             Stage::Stopping(attempts) if attempts.iter().any(|id| self.attempts.contains_key(id)) => {
@@ -224,12 +232,7 @@ impl Master {
                 proxy: None,
                 token: None,
             };
-            for blob in blobs {
-                if checkpoint.blobs.insert(blob.id) {
-                    let blob = Blob { hash: blob.id.0, len: blob.size, mode: blob.mode, inline: None };
-                    self.record(CheckpointBlob { uid: cluster.uid, blob }.into());
-                }
-            }
+            self.write_blobs(checkpoint, cluster.uid, blobs);
             self.record(cluster.into());
             for (slot, row) in some.iter().zip(shared.rows) {
                 let job = self.table.get(*slot);
@@ -246,6 +249,54 @@ impl Master {
             for slot in some {
                 self.repeat_start(*slot);
                 self.repeat_departure(now, *slot);
+            }
+        }
+    }
+
+    /// Clusters up to this number have been walked over: what of their jobs has not entered follows in the same turn.
+    fn write_factories(&mut self, now: Timestamp, checkpoint: &mut Checkpoint, passed: u32) {
+        let from = checkpoint.passed;
+        checkpoint.passed = passed.max(from);
+        for cluster in self.factories.between(from..checkpoint.passed) {
+            let Some(mut factory) = self.write_factory(now, cluster) else { continue };
+            let spool = self.spools.get(&cluster);
+            let text = factory.shared.ad.iter_mut().find(|(name, _)| name == SPOOL_ATTRIBUTE);
+            if let (Some(spool), Some((_, text))) = (spool, text) {
+                *text = spool.to_text();
+            }
+            factory.blobs.extend(spool.iter().flat_map(|spool| spool.uses()));
+            self.write_blobs(checkpoint, factory.shared.uid, factory.blobs);
+            self.record(factory.shared.into());
+            factory.records.into_iter().for_each(|record| {
+                self.record(record);
+            });
+            if factory.rows_left > 0 {
+                checkpoint.unfinished.push((cluster, factory.rows_left));
+            }
+        }
+    }
+
+    /// One more record of rows. Until the last one no job of the cluster enters the queue.
+    fn go_on_with_rows(&mut self, checkpoint: &mut Checkpoint) {
+        let Some((cluster, left)) = checkpoint.unfinished.pop() else { return };
+        if let Some((record, left)) = self.write_factory_rows(cluster, left) {
+            self.record(record.into());
+            if left > 0 {
+                checkpoint.unfinished.push((cluster, left));
+            }
+        }
+    }
+
+    /// Whether a checkpoint has some of the rows of the cluster's jobs that have not entered, and not all.
+    pub(super) fn is_being_written(&self, cluster: u32) -> bool {
+        self.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.unfinished.iter().any(|(of, _)| *of == cluster))
+    }
+
+    fn write_blobs(&mut self, checkpoint: &mut Checkpoint, uid: u32, blobs: Vec<BlobUse>) {
+        for blob in blobs {
+            if checkpoint.blobs.insert(blob.id) {
+                let blob = Blob { hash: blob.id.0, len: blob.size, mode: blob.mode, inline: None };
+                self.record(CheckpointBlob { uid, blob }.into());
             }
         }
     }
@@ -269,6 +320,11 @@ impl Master {
     pub(super) fn restore_cluster(&mut self, cluster: &CheckpointCluster) {
         let recovery = self.recovery.as_mut().expect("records are read before the start");
         recovery.restoring = Some(Restoring { cluster: cluster.clone(), jobs: Vec::new() });
+    }
+
+    /// What the jobs share whose records follow.
+    pub(super) fn restored_cluster(&self) -> Option<&CheckpointCluster> {
+        Some(&self.recovery.as_ref()?.restoring.as_ref()?.cluster)
     }
 
     pub(super) fn restore_job(&mut self, job: &CheckpointJob) {

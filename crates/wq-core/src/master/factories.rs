@@ -1,13 +1,13 @@
 //! `max_idle` and `max_materialize`: jobs of a cluster that enter the queue one after another (decision D16).
 //!
 //! All jobs came with the submission. The first of them enter with it; each further run of them is a record of its own, an
-//! edit of the last one with a hidden attribute, since its jobs are promised to the event log. Nothing is compacted in the
-//! journal while a cluster has jobs that have not entered.
+//! edit of the last one with a hidden attribute, since its jobs are promised to the event log. A checkpoint of the journal has
+//! those that have not entered behind those that have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use classad::{Expr, Scope, Value};
-use journal::{Edited, Held, Record};
+use journal::{CheckpointCluster, CheckpointFactory, Edited, Held, Record};
 use userlog::{ClusterRemove, Completion, Event, EventJob, Kind};
 
 use super::Master;
@@ -34,21 +34,26 @@ const RESUMED: &str = "_AwqResumed";
 /// Jobs that are made to enter in one turn.
 const RUN_MAX: u32 = 500;
 
+/// Bytes of rows in one record of a checkpoint.
+const ROWS_PIECE: usize = 256 << 10;
+
 /// Clusters with jobs that have not entered.
 #[derive(Debug, Default)]
 pub(super) struct Factories {
     by_cluster: BTreeMap<u32, Factory>,
     /// More of their jobs may enter than before.
     due: BTreeSet<u32>,
-    /// The journal is to be compacted as soon as there is no such cluster.
-    compaction_waits: bool,
 }
 
 impl Factories {
-    /// Whether a compaction has to wait for the last of them, which is remembered.
-    pub(super) fn put_off_compaction(&mut self) -> bool {
-        self.compaction_waits = !self.by_cluster.is_empty();
-        self.compaction_waits
+    /// Whether some jobs of the cluster have not entered and will.
+    pub(super) fn has_more(&self, cluster: u32) -> bool {
+        self.by_cluster.get(&cluster).is_some_and(|factory| factory.next < factory.end)
+    }
+
+    /// The clusters among these numbers that have a factory.
+    pub(super) fn between(&self, clusters: std::ops::Range<u32>) -> Vec<u32> {
+        self.by_cluster.range(clusters).map(|(cluster, _)| *cluster).collect()
     }
 }
 
@@ -58,8 +63,10 @@ struct Factory {
     /// What its jobs share.
     ad: SortedAd,
     varying: Vec<String>,
-    /// Packed rows of the jobs that have not entered.
+    /// Packed rows …
     rows: Vec<u8>,
+    /// … of which those from here on are of jobs that have not entered.
+    rows_at: usize,
     owner: OwnerId,
     at_s: i64,
     wall_s: i64,
@@ -81,6 +88,29 @@ struct Factory {
     holding: BTreeMap<u32, Held>,
     /// Why these are released as soon as they are there.
     released: Option<String>,
+}
+
+impl Factory {
+    /// The rows of the next jobs.
+    fn take_rows(&mut self, count: u32) -> Vec<u8> {
+        let from = std::mem::take(&mut self.rows_at);
+        let rest = behind(&self.rows[from..], self.varying.len(), count).len();
+        self.rows_at = self.rows.len() - rest;
+        let taken = self.rows[from..self.rows_at].to_vec();
+        // Not each time: a large cluster enters in many small runs.
+        if self.rows_at > self.rows.len() / 2 {
+            self.rows.drain(..self.rows_at);
+            self.rows.shrink_to_fit();
+            self.rows_at = 0;
+        }
+        taken
+    }
+
+    /// Files that each of its jobs names.
+    fn blobs(&self) -> Vec<BlobUse> {
+        let text = |name: &str| BlobUse::from_text(self.ad.get(name)?.trim_matches('"'));
+        ["_awqexecutable", "_awqproxy", "_awqtoken"].into_iter().filter_map(text).collect()
+    }
 }
 
 /// How many jobs may be in the queue.
@@ -108,18 +138,27 @@ impl Window {
 impl Master {
     /// How many of a new cluster's jobs enter with it. The others are kept here.
     pub(super) fn hold_back(&mut self, new: &NewCluster<'_>, procs: u32) -> u32 {
+        let Some(factory) = self.factory(new, procs) else { return procs };
+        let first = factory.next;
+        self.factories.by_cluster.insert(new.cluster, factory);
+        first
+    }
+
+    /// Of a cluster none of whose jobs has entered, with as many of them taken off as may at once.
+    fn factory(&self, new: &NewCluster<'_>, procs: u32) -> Option<Factory> {
         let (cluster, wall_s) = (new.cluster, new.wall_s);
         let scope = AdScope { ad: &new.ad, id: JobId::new(cluster, 0) };
-        let Some(window) = Window::of(&scope, wall_s) else { return procs };
+        let window = Window::of(&scope, wall_s)?;
         let env = classad::Env { now_s: Some(wall_s), ..classad::Env::default() };
         let value = |name: &str| scope.lookup(name).map(|expr| classad::eval(&expr, &scope, None, &env));
         let path = value("userlog").and_then(|path| path.as_str().map(str::to_owned));
         let xml = value("userlogusexml").is_some_and(|xml| xml.truth() == Some(true));
         let first = procs.min(window.jobs).min(window.idle);
-        let factory = Factory {
+        Some(Factory {
             ad: new.ad.clone(),
             varying: new.varying.to_vec(),
             rows: behind(new.rows, new.varying.len(), first).to_vec(),
+            rows_at: 0,
             owner: new.owner,
             at_s: new.at_s,
             wall_s,
@@ -134,9 +173,7 @@ impl Master {
             paused: false,
             holding: BTreeMap::new(),
             released: None,
-        };
-        self.factories.by_cluster.insert(cluster, factory);
-        first
+        })
     }
 
     /// A job of the cluster has begun, ended or left.
@@ -147,9 +184,28 @@ impl Master {
     }
 
     /// During recovery: those of which nothing is left are gone.
-    pub(super) fn close_recovered(&mut self, at: Timestamp) {
+    pub(super) fn close_recovered(&mut self, at: Timestamp, no: RecordNo) {
         for cluster in std::mem::take(&mut self.factories.due) {
-            self.close_factory(at, cluster);
+            match self.recovery.as_mut().and_then(|recovery| recovery.closing.as_mut()) {
+                Some(closing) => {
+                    let last = closing.entry(cluster).or_insert((no, at));
+                    *last = (no, at).max(*last);
+                }
+                None => self.close_factory_of(at, no, cluster),
+            }
+        }
+    }
+
+    /// All jobs of a checkpoint are known.
+    pub(super) fn close_restored(&mut self) {
+        let closing = self.recovery.as_mut().and_then(|recovery| recovery.closing.take());
+        for (cluster, (no, at)) in closing.unwrap_or_default() {
+            self.close_factory_of(at, no, cluster);
+        }
+        if let Some(recovery) = &mut self.recovery {
+            // Theirs among the others'.
+            recovery.events.sort_by_key(|(no, _)| *no);
+            recovery.forget_written();
         }
     }
 
@@ -164,6 +220,10 @@ impl Master {
             return;
         }
         for cluster in std::mem::take(&mut self.factories.due) {
+            if self.is_being_written(cluster) {
+                self.factories.due.insert(cluster);
+                continue;
+            }
             let Some(factory) = self.factories.by_cluster.get(&cluster) else { continue };
             let (end, recorded, on_their_way) = (factory.end, factory.recorded, factory.recorded - factory.next);
             let paused = factory.paused;
@@ -180,9 +240,6 @@ impl Master {
                 }
             }
             self.close_factory(now, cluster);
-        }
-        if self.factories.compaction_waits && self.factories.by_cluster.is_empty() {
-            self.begin_checkpoint(now);
         }
     }
 
@@ -241,8 +298,7 @@ impl Master {
         factory.next = procs.end;
         factory.recorded = factory.recorded.max(procs.end);
         let varying = factory.varying.clone();
-        let rest = behind(&factory.rows, varying.len(), procs.len() as u32).to_vec();
-        let rows = std::mem::replace(&mut factory.rows, rest);
+        let rows = factory.take_rows(procs.len() as u32);
         let new = NewCluster {
             cluster: last.cluster,
             submitted: Some(factory.procs),
@@ -269,7 +325,8 @@ impl Master {
             self.materialized(now, no, edited.job);
         } else if dropped && let Some(factory) = self.factories.by_cluster.get_mut(&edited.job.cluster) {
             factory.end = edited.job.proc_.max(factory.next);
-            self.close_factory(now, edited.job.cluster);
+            self.factories.due.insert(edited.job.cluster);
+            self.close_recovered(now, no);
         } else if (paused || resumed)
             && let Some(factory) = self.factories.by_cluster.get_mut(&edited.job.cluster)
         {
@@ -349,6 +406,91 @@ impl Master {
         }
     }
 
+    // ---- in a checkpoint ----------------------------------------------------------------------------------------
+
+    /// What a checkpoint has of a cluster: what its jobs share, the files that they name, and the first of the records with
+    /// those that have not entered. A run of jobs that is entering is recorded once more: they will not be walked over.
+    pub(super) fn write_factory(&mut self, now: Timestamp, cluster: u32) -> Option<FactoryRecords> {
+        let factory = self.factories.by_cluster.get(&cluster)?;
+        let owner = self.table.owner_of(factory.owner);
+        let shared = CheckpointCluster {
+            cluster,
+            procs: factory.procs,
+            at_s: factory.at_s,
+            wall_s: factory.wall_s,
+            uid: owner.uid,
+            gid: owner.gid,
+            owner: owner.name.to_string(),
+            ad: factory.ad.pairs(),
+            varying: factory.varying.clone(),
+            executable: None,
+            proxy: None,
+            token: None,
+        };
+        let rows = &factory.rows[factory.rows_at..];
+        let entering = factory.recorded - factory.next;
+        let of_entering = rows.len() - behind(rows, factory.varying.len(), entering).len();
+        let first = rows.len().min(of_entering.max(ROWS_PIECE));
+        let record =
+            CheckpointFactory { cluster, procs: Some((factory.next, factory.end)), rows: rows[..first].to_vec() };
+        let mut records = vec![record.into()];
+        if entering > 0 {
+            let attributes = vec![(ENTERED.to_owned(), Some("true".to_owned()))];
+            let job = JobId::new(cluster, factory.recorded - 1);
+            records.push(Record::Edited(Edited { job, at_s: now.seconds(), attributes }));
+            records.extend(factory.holding.values().cloned().map(Record::Held));
+        }
+        if factory.paused {
+            let attributes = vec![(PAUSED.to_owned(), Some("true".to_owned()))];
+            let job = JobId::new(cluster, factory.recorded);
+            records.push(Record::Edited(Edited { job, at_s: now.seconds(), attributes }));
+        }
+        Some(FactoryRecords { shared, blobs: factory.blobs(), records, rows_left: rows.len() - first })
+    }
+
+    /// The next record of a cluster with more rows than one takes: `left` are to follow, of which `left` of the result remain.
+    pub(super) fn write_factory_rows(&self, cluster: u32, left: usize) -> Option<(CheckpointFactory, usize)> {
+        // Those of a cluster that was removed meanwhile are not needed any more.
+        let factory = self.factories.by_cluster.get(&cluster).filter(|factory| factory.recorded < factory.end)?;
+        let rest = &factory.rows[factory.rows.len() - left..];
+        let piece = rest.len().min(ROWS_PIECE);
+        Some((CheckpointFactory { cluster, procs: None, rows: rest[..piece].to_vec() }, left - piece))
+    }
+
+    /// Jobs of a checkpoint that have not entered; what they share stands before them.
+    pub(super) fn restore_factory(&mut self, record: &CheckpointFactory) {
+        let Some((next, end)) = record.procs else {
+            if let Some(factory) = self.factories.by_cluster.get_mut(&record.cluster) {
+                factory.rows.extend_from_slice(&record.rows);
+            }
+            return;
+        };
+        let Some(shared) = self.restored_cluster().filter(|shared| shared.cluster == record.cluster).cloned() else {
+            return;
+        };
+        let mut ad = SortedAd::new(&shared.ad);
+        self.take_spool(shared.cluster, &mut ad);
+        let varying: Vec<String> = shared.varying.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let new = NewCluster {
+            cluster: shared.cluster,
+            submitted: Some(shared.procs),
+            ad,
+            varying: &varying,
+            rows: &[],
+            owner: self.table.owner(shared.uid, shared.gid, &shared.owner),
+            at_s: shared.at_s,
+            wall_s: shared.wall_s,
+        };
+        let Some(mut factory) = self.factory(&new, shared.procs) else { return };
+        (factory.next, factory.recorded, factory.end) = (next, next, end);
+        factory.rows.clone_from(&record.rows);
+        for used in factory.blobs() {
+            *self.blobs.entry(used.id).or_default() += shared.procs - next;
+        }
+        self.next_cluster = self.next_cluster.max(shared.cluster + 1);
+        self.factories.by_cluster.insert(shared.cluster, factory);
+    }
+
     fn is_meant(&self, now: Timestamp, cluster: u32, which: &Meant<'_>) -> bool {
         match which {
             Meant::All => true,
@@ -365,24 +507,27 @@ impl Master {
 
     /// The last job of a cluster has left and none will come: its log hears of it.
     pub(super) fn close_factory(&mut self, now: Timestamp, cluster: u32) {
+        self.close_factory_of(now, RecordNo(self.next_record.0 - 1), cluster);
+    }
+
+    fn close_factory_of(&mut self, now: Timestamp, no: RecordNo, cluster: u32) {
         let over = |factory: &Factory| factory.next == factory.end;
         if !self.factories.by_cluster.get(&cluster).is_some_and(over) || self.table.cluster(cluster).is_some() {
             return;
         }
         let factory = self.factories.by_cluster.remove(&cluster).expect("just seen");
         let left_out = factory.procs - factory.end;
-        for name in ["_awqexecutable", "_awqproxy", "_awqtoken"] {
-            let used = factory.ad.get(name).and_then(|text| BlobUse::from_text(text.trim_matches('"')));
-            if let Some(used) = used {
-                (0..left_out).for_each(|_| self.release_blob(used.id));
-            }
+        for used in factory.blobs() {
+            (0..left_out).for_each(|_| self.release_blob(used.id));
+        }
+        for id in self.spools.remove(&cluster).iter().flat_map(|spool| spool.blobs()).collect::<Vec<_>>() {
+            self.release_blob(id);
         }
         let remove = ClusterRemove {
             materialized: factory.next.into(),
             items: 0,
             completion: if left_out == 0 { Completion::Complete } else { Completion::Incomplete },
         };
-        let no = RecordNo(self.next_record.0 - 1);
         self.log_cluster(now, no, cluster, factory.log.as_ref(), Kind::ClusterRemove(remove));
     }
 
@@ -400,6 +545,15 @@ impl Master {
             self.log_to(now, no, log, job, |job, time| Event { job, time, kind });
         }
     }
+}
+
+/// What [`Master::write_factory`] gives.
+pub(super) struct FactoryRecords {
+    pub(super) shared: CheckpointCluster,
+    pub(super) blobs: Vec<BlobUse>,
+    pub(super) records: Vec<Record>,
+    /// Bytes of rows for which the first record had no room.
+    pub(super) rows_left: usize,
 }
 
 /// Whose jobs shall never enter.

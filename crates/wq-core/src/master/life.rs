@@ -126,7 +126,7 @@ impl Master {
             if self.recovery.is_none() {
                 self.effect(Effect::DropSpool { folder });
             }
-            if self.table.cluster(cluster).is_none() {
+            if self.table.cluster(cluster).is_none() && !self.factories.has_more(cluster) {
                 // Copies are counted once for all jobs of their cluster.
                 blobs.extend(self.spools.remove(&cluster).iter().flat_map(|spool| spool.blobs()));
             }

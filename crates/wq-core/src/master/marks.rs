@@ -48,11 +48,14 @@ pub(super) struct Doubt {
     sizes: Vec<u64>,
     /// The machine was started again since.
     pub(super) rebooted: bool,
+    /// When its job left the queue, and the record that says so.
+    pub(super) left: (RecordNo, Timestamp),
 }
 
 impl Doubt {
     pub(super) fn new(no: RecordNo, ended: &Ended) -> Doubt {
-        Doubt { no, job: ended.job, sizes: ended.sizes.clone(), rebooted: false }
+        let at = Timestamp(ended.at_s.max(0) as u64 * 1_000_000);
+        Doubt { no, job: ended.job, sizes: ended.sizes.clone(), rebooted: false, left: (no, at) }
     }
 }
 

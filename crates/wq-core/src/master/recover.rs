@@ -1,6 +1,6 @@
 //! After a restart: the journal's records make the queue again; then its end: stopping.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use journal::{Ended, How, LeftQueue, Lost, LostReason, OutputsUpto, Record};
 
@@ -15,6 +15,9 @@ use crate::io::{Effect, LogEntry};
 use crate::jobs::{Slot, Status};
 use crate::run::State;
 
+/// A job that has ended leaves at once: its end is one of so many before.
+const NEAR: usize = 1000;
+
 /// What is collected while the journal is read.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
@@ -27,6 +30,16 @@ pub(super) struct Recovery {
     boot_id: Option<[u8; 16]>,
     /// Jobs of a checkpoint that are not in the table yet.
     pub(super) restoring: Option<Restoring>,
+    /// In a checkpoint: clusters whose last job seems to have left, and when; others may still follow in it.
+    pub(super) closing: Option<BTreeMap<u32, (RecordNo, Timestamp)>>,
+    /// The newest `EventsUpto`.
+    events_upto: u64,
+}
+
+impl Recovery {
+    pub(super) fn forget_written(&mut self) {
+        self.events.retain(|(no, _)| no.0 > self.events_upto);
+    }
 }
 
 impl Master {
@@ -115,7 +128,8 @@ impl Master {
             Record::HistoryUpto(upto) => self.recover_archived(upto.seq),
             Record::EventsUpto(upto) => {
                 if let Some(recovery) = &mut self.recovery {
-                    recovery.events.retain(|(no, _)| no.0 > upto.seq);
+                    recovery.events_upto = recovery.events_upto.max(upto.seq);
+                    recovery.forget_written();
                 }
             }
             Record::Taken(file) => {
@@ -126,18 +140,32 @@ impl Master {
                 for doubt in self.doubts().extract_if(.., |doubt| doubt.no.0 <= upto.seq).collect::<Vec<_>>() {
                     if let Some(slot) = self.completed_job(doubt.job) {
                         self.leave_recovered(slot);
+                        let (no, at) = doubt.left;
+                        self.close_recovered(at, no);
                     }
                 }
             }
             Record::ClockMark(mark) => self.booted(mark.boot_id),
             // Contents are the shell's.
-            Record::CheckpointBegin(begin) => self.next_cluster = self.next_cluster.max(begin.next_cluster),
+            Record::CheckpointBegin(begin) => {
+                self.next_cluster = self.next_cluster.max(begin.next_cluster);
+                self.recovery.as_mut().expect("records are read before the start").closing = Some(BTreeMap::new());
+            }
             Record::CheckpointCluster(cluster) => self.restore_cluster(cluster),
             Record::CheckpointJob(job) => self.restore_job(job),
-            Record::CheckpointBlob(_) | Record::CheckpointEnd(_) => {}
+            Record::CheckpointFactory(record) => self.restore_factory(record),
+            Record::CheckpointBlob(_) => {}
+            Record::CheckpointEnd(_) => self.close_restored(),
+        }
+        if let Record::LeftQueue(left) = record
+            // Its end stands right before, or nearly.
+            && left.how == How::Completed
+            && let Some(doubt) = self.doubts().iter_mut().rev().take(NEAR).find(|doubt| doubt.job == left.job)
+        {
+            doubt.left = (no, at(left.at_s));
         }
         if let Record::LeftQueue(LeftQueue { at_s, .. }) | Record::Ended(Ended { at_s, .. }) = record {
-            self.close_recovered(at(*at_s));
+            self.close_recovered(at(*at_s), no);
         }
     }
 

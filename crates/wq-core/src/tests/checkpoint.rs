@@ -29,6 +29,7 @@ fn of_checkpoint(record: &Record) -> bool {
             | Record::CheckpointBlob(_)
             | Record::CheckpointCluster(_)
             | Record::CheckpointJob(_)
+            | Record::CheckpointFactory(_)
             | Record::CheckpointEnd(_)
     )
 }
@@ -92,7 +93,8 @@ fn all_ads(bench: &mut Bench, without: &[&str]) -> String {
 }
 
 fn submit(b: &mut Bench, dice: &mut Dice) {
-    let procs = 1 + dice.below(4) as u32;
+    let window = ["JobMaterializeLimit", "JobMaterializeMaxIdle"].get(dice.below(6) as usize);
+    let procs = 1 + dice.below(if window.is_some() { 9 } else { 4 }) as u32;
     let Ask::Submit { mut request, mut blobs, .. } = Bench::submission(
         &[("Args", "\"x\""), ("Err", "\"e.\u{1}.\u{2}\""), ("Rank", &dice.below(3).to_string())],
         procs,
@@ -112,6 +114,9 @@ fn submit(b: &mut Bench, dice: &mut Dice) {
         let ClusterRequest { ad, .. } = &mut clusters[0];
         ad.retain(|(name, _)| name != "JobStatus");
         ad.push(("JobStatus".to_owned(), "5".to_owned()));
+    }
+    if let Some(window) = window {
+        clusters[0].ad.push(((*window).to_owned(), (1 + dice.below(3)).to_string()));
     }
     if dice.below(8) == 0 {
         clusters[0].ad.push(("LeaveJobInQueue".to_owned(), "JobStatus == 4".to_owned()));
@@ -151,7 +156,11 @@ fn step(b: &mut Bench, dice: &mut Dice, links: &mut Vec<LinkId>) {
                 && let Some(job) = some_job(b, dice)
             {
                 let actions = [Action::Hold, Action::Release, Action::Remove, Action::Vacate];
-                b.act(actions[dice.below(4) as usize], Targets::Jobs(vec![job]));
+                match dice.below(8) {
+                    // What has not entered goes along.
+                    0 => b.act(Action::Remove, Targets::Constraint(format!("ClusterId == {}", job.0))),
+                    _ => b.act(actions[dice.below(4) as usize], Targets::Jobs(vec![job])),
+                };
             }
         }
         11 => b.input(Input::CompactionDue),

@@ -203,16 +203,95 @@ fn a_large_cluster_enters_in_turns_and_a_drain_waits_for_all() {
     assert!(!b.seen.iter().any(|effect| matches!(effect, crate::Effect::Ended)));
 }
 
+/// Cluster 1: many jobs with long values of their own, two of which may be in the queue.
+fn long_rows(b: &mut Bench, procs: u32) {
+    let crate::io::Ask::Submit { mut request, blobs, .. } = Bench::submission(&[("JobMaterializeLimit", "2")], procs)
+    else {
+        unreachable!("a submission")
+    };
+    request.clusters[0].varying = vec!["Arguments".to_owned()];
+    let mut rows = Vec::new();
+    for proc in 0..procs {
+        classad::pack_row(&mut rows, &[Some(&format!("\"{proc}{}\"", "x".repeat(500)))]);
+    }
+    b.ask(crate::io::Ask::Submit { request, rows: vec![rows], blobs });
+}
+
+fn factory_records(b: &Bench) -> usize {
+    b.journal.iter().filter(|(_, record)| matches!(record, journal::Record::CheckpointFactory(_))).count()
+}
+
+/// A master that reads the last checkpoint and what follows.
+fn restarted_from_checkpoint(b: &mut Bench) -> Bench {
+    let begin = b.journal.iter().rposition(|(_, record)| matches!(record, journal::Record::CheckpointBegin(_)));
+    b.journal.drain(..begin.expect("there is a checkpoint"));
+    b.restarted()
+}
+
 #[test]
-fn the_journal_is_compacted_when_the_last_such_cluster_has_gone() {
-    let begun = |b: &Bench| b.journal.iter().any(|(_, record)| matches!(record, journal::Record::CheckpointBegin(_)));
+fn the_journal_is_compacted_while_jobs_wait_to_enter() {
     let mut b = Bench::new();
-    b.submit(&[("JobMaterializeLimit", "1")], 2);
-    b.submit(&[], 1);
+    long_rows(&mut b, 3000);
+    let w = b.worker(1);
+    ends(&mut b, w);
     b.input(crate::io::Input::CompactionDue);
-    assert!(!begun(&b));
+    while factory_records(&b) == 0 {
+        b.pass_us(1000);
+    }
+    // Its rows take several records. Until the last one no job enters, and then those that could have.
+    ends(&mut b, w);
+    assert_eq!(procs(&mut b), [2]);
+    b.pass(2);
+    assert!(factory_records(&b) > 4, "{}", factory_records(&b));
+    assert_eq!(procs(&mut b), [2, 3]);
+    assert!(matches!(b.journal.last(), Some((_, journal::Record::CheckpointEnd(_)))), "{:?}", b.journal.last());
+    let mut b = restarted_from_checkpoint(&mut b);
+    assert_eq!(procs(&mut b), [2, 3]);
+    let w = b.worker(1);
+    for _ in 0..20 {
+        ends(&mut b, w);
+    }
+    assert_eq!(procs(&mut b), [22, 23]);
+    let expected = format!("\"23{}\"", "x".repeat(500));
+    assert_eq!(b.attribute(JobId::new(1, 23), "Arguments"), Some(expected));
     b.act(Action::Remove, Targets::Constraint("ClusterId == 1".into()));
-    assert!(begun(&b));
-    b.pass(5);
-    assert_eq!(b.restarted().query("true", &["ClusterId"]).len(), 1);
+    b.pass(60);
+    assert_eq!((procs(&mut b), b.event_numbers(CLUSTER)), (vec![], vec![36]));
+    assert!(b.master.blobs().is_empty());
+}
+
+#[test]
+fn copied_inputs_stay_until_the_last_job_has_entered() {
+    let mut b = Bench::new();
+    let crate::io::Ask::Submit { mut request, mut blobs, rows } =
+        Bench::submission(&[("JobMaterializeLimit", "1"), ("TransferInput", "\"/home/a/in\"")], 3)
+    else {
+        unreachable!("a submission")
+    };
+    let file = control_proto::SpooledFile { input: "/home/a/in".into(), inside: String::new(), blob: Some(1) };
+    request.clusters[0].spool = Some(vec![file]);
+    blobs.push(crate::io::BlobIn { id: crate::ids::BlobId([9; 32]), ..blobs[0].clone() });
+    request.blob_sizes.push(17);
+    request.blob_modes.push(0o644);
+    b.ask(crate::io::Ask::Submit { request, rows, blobs });
+    for proc in 0..3 {
+        assert_eq!((procs(&mut b), b.master.blobs().len()), (vec![proc], 2));
+        b.act(Action::Remove, Targets::Jobs(vec![(1, proc)]));
+    }
+    assert!(procs(&mut b).is_empty() && b.master.blobs().is_empty());
+}
+
+#[test]
+fn a_cluster_that_is_removed_while_it_is_written_is_gone() {
+    let mut b = Bench::new();
+    long_rows(&mut b, 3000);
+    b.input(crate::io::Input::CompactionDue);
+    while factory_records(&b) == 0 {
+        b.pass_us(1000);
+    }
+    b.act(Action::Remove, Targets::Constraint("ClusterId == 1".into()));
+    b.pass(2);
+    assert!(matches!(b.journal.last(), Some((_, journal::Record::CheckpointEnd(_)))));
+    let mut b = restarted_from_checkpoint(&mut b);
+    assert!(procs(&mut b).is_empty() && b.master.blobs().is_empty());
 }
