@@ -250,7 +250,7 @@ impl<'a, 'w> Job<'a, 'w> {
             return 0;
         }
         let path = self.full_path(name);
-        self.macros.world.stat(&path).map_or(0, |facts| i64::try_from(facts.size.div_ceil(1024)).unwrap_or(i64::MAX))
+        i64::try_from(self.macros.world.size(&path).div_ceil(1024)).unwrap_or(i64::MAX)
     }
 
     /// The job was spooled or sent elsewhere.

@@ -23,7 +23,7 @@ impl FileError {
 /// What is known of an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileFacts {
-    /// Size in bytes; of a directory, the sum over the files in its tree.
+    /// Size in bytes; what is in a directory only [`World::size`] tells.
     pub size: u64,
     /// A directory (symbolic links are followed).
     pub is_dir: bool,
@@ -100,6 +100,11 @@ pub trait World {
     /// # Errors
     /// What the system says.
     fn stat(&self, path: &str) -> Result<FileFacts, FileError>;
+    /// Bytes of a file, or of all files below a directory; 0 if there is none. Asked for what is transferred only: to walk
+    /// over a folder takes long.
+    fn size(&self, path: &str) -> u64 {
+        self.stat(path).map_or(0, |facts| facts.size)
+    }
     /// The existing names that match a shell pattern (`*`, `?`, `[…]`), in any order.
     fn glob(&self, pattern: &str) -> Vec<GlobMatch>;
     /// The standard output of a command given as words (no shell).

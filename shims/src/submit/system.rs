@@ -62,16 +62,31 @@ impl submit_lang::World for System<'_> {
         fs::read(self.path(path)).map_err(|e| file_error(&e))
     }
 
+    fn head(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError> {
+        let mut bytes = Vec::with_capacity(limit);
+        let file = fs::File::open(self.path(path)).map_err(|e| file_error(&e))?;
+        file.take(limit as u64).read_to_end(&mut bytes).map_err(|e| file_error(&e))?;
+        Ok(bytes)
+    }
+
     fn stat(&self, path: &str) -> Result<FileFacts, FileError> {
         let path = self.path(path);
         let facts = fs::metadata(&path).map_err(|e| file_error(&e))?;
-        let size = if facts.is_dir() { tree_size(&path, DEPTH_MAX) } else { facts.len() };
         Ok(FileFacts {
-            size,
+            size: facts.len(),
             is_dir: facts.is_dir(),
             executable: access(&path, AccessFlags::X_OK).is_ok(),
             mode: facts.mode() & 0o7777,
         })
+    }
+
+    fn size(&self, path: &str) -> u64 {
+        let path = self.path(path);
+        match fs::metadata(&path) {
+            Ok(facts) if facts.is_dir() => tree_size(&path, DEPTH_MAX),
+            Ok(facts) => facts.len(),
+            Err(_) => 0,
+        }
     }
 
     fn glob(&self, pattern: &str) -> Vec<GlobMatch> {
@@ -316,6 +331,23 @@ mod tests {
         }
         let hostile = "*a".repeat(30) + "b";
         assert!(!check(&hostile, &"a".repeat(2000)));
+    }
+
+    #[test]
+    fn only_what_is_transferred_is_summed_up_and_only_the_head_of_a_program_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        for name in ["one", "two"] {
+            fs::File::create(deep.join(name)).unwrap().set_len(1 << 32).unwrap();
+        }
+        let (world, mut stdin) = (World::of_process("condor_submit"), io::empty());
+        let system: &dyn submit_lang::World = &System::new(&world, &mut stdin);
+        let (top, one) = (folder.path().to_str().unwrap(), deep.join("one"));
+        assert!(system.stat(top).unwrap().is_dir && system.stat(top).unwrap().size < 1 << 20);
+        assert_eq!((system.size(top), system.size(one.to_str().unwrap())), (2 << 32, 1 << 32));
+        assert_eq!(system.size(&format!("{top}/none")), 0);
+        assert_eq!(system.head(one.to_str().unwrap(), 3).unwrap(), [0; 3]);
     }
 
     #[test]
