@@ -1,18 +1,21 @@
 //! Times as the tables show them, in the zone of whoever runs the program.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// Shows seconds since 1970 in one zone.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    zone: TimeZone,
+    /// Of the system it is looked up when it is first needed: most answers show no time.
+    zone: OnceLock<TimeZone>,
 }
 
 impl Clock {
     /// The given zone.
     pub fn new(zone: TimeZone) -> Clock {
-        Clock { zone }
+        Clock { zone: zone.into() }
     }
 
     /// The zone that `$TZ` names, else the system's.
@@ -20,19 +23,25 @@ impl Clock {
     /// A named zone is read from its own file: the library would first walk over the whole data base, which takes
     /// longer than everything else that these programs do.
     pub fn system() -> Clock {
-        let named = std::env::var("TZ").ok().and_then(|name| zone_file(&name));
-        Clock::new(named.unwrap_or_else(TimeZone::system))
+        Clock { zone: OnceLock::new() }
+    }
+
+    fn zone(&self) -> &TimeZone {
+        self.zone.get_or_init(|| {
+            let named = std::env::var("TZ").ok().and_then(|name| zone_file(&name));
+            named.unwrap_or_else(TimeZone::system)
+        })
     }
 
     fn civil(&self, at_s: i64) -> jiff::civil::DateTime {
         let at = Timestamp::from_second(at_s).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.zone.to_datetime(at)
+        self.zone().to_datetime(at)
     }
 
     /// Seconds east of Greenwich at that time.
     pub fn offset_s(&self, at_s: i64) -> i32 {
         let at = Timestamp::from_second(at_s).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.zone.to_offset(at).seconds()
+        self.zone().to_offset(at).seconds()
     }
 
     /// Year, month (1 to 12) and day (1 to 31).

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use classad::{Env, Expr, Value, parse_expr};
+use classad::{AttributeName, Env, Expr, Plain, Value, parse_expr, plain_text};
 
 use crate::job::Job;
 use crate::printf::{Format, Subject};
@@ -145,6 +145,11 @@ impl Columns {
             names.insert("clusterid".to_owned());
         }
         names.into_iter().collect()
+    }
+
+    /// Whether rows can be printed as they come, by [`RowPrinter`]: headings are as wide as the widest value.
+    pub fn print_at_once(&self) -> bool {
+        !self.headings
     }
 
     /// All rows as `condor_history` prints them: with headings, each column grows as wider values come.
@@ -339,6 +344,90 @@ impl Wanted {
     }
 }
 
+/// The text of an attribute, which most often stands where it stood in the row before.
+fn find<'a>(row: &[(&str, &'a str)], folded: &str, place: &mut usize) -> Option<&'a str> {
+    let is_it = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case(folded);
+    if !row.get(*place).is_some_and(is_it) {
+        *place = row.iter().position(is_it)?;
+    }
+    Some(row[*place].1)
+}
+
+/// Prints rows of a listing while they come. Most values are literals, which print as they are written.
+#[derive(Debug)]
+pub struct RowPrinter<'a> {
+    columns: &'a Columns,
+    env: &'a Env,
+    /// Where each column's attribute stood in the row before.
+    places: Vec<usize>,
+    /// Names of the last row that was read as an ad.
+    names: Vec<AttributeName>,
+}
+
+impl<'a> RowPrinter<'a> {
+    /// For columns without headings, see [`Columns::print_at_once`].
+    pub fn new(columns: &'a Columns, env: &'a Env) -> RowPrinter<'a> {
+        RowPrinter { columns, env, places: vec![0; columns.columns.len()], names: Vec::new() }
+    }
+
+    /// Prints one row: names and expression texts.
+    pub fn print(&mut self, row: &[(&str, &str)], out: &mut String) {
+        if self.columns.unreadable {
+            return;
+        }
+        let start = out.len();
+        if self.print_as_written(row, out).is_none() {
+            out.truncate(start);
+            let job = Job::with_names(row, &mut self.names);
+            let cells = self.columns.columns.iter().map(|column| column.cell(&job, self.env).map(|cell| cell.text));
+            self.columns.row(out, cells);
+        }
+    }
+
+    /// `None`: something has to be evaluated, or is printed in another form.
+    fn print_as_written(&mut self, row: &[(&str, &str)], out: &mut String) -> Option<()> {
+        let s = &self.columns.separators;
+        let last = self.columns.columns.len() - 1;
+        out.push_str(s.row_before);
+        for (index, (column, place)) in self.columns.columns.iter().zip(&mut self.places).enumerate() {
+            if index > 0 {
+                out.push_str(s.column_before);
+            }
+            match column {
+                Column::Number => {
+                    let number = |name| match plain_text(find(row, name, &mut 0)?) {
+                        Some(Plain::Int(digits)) => Some(digits),
+                        _ => None,
+                    };
+                    out.push_str(number("clusterid")?);
+                    out.push('.');
+                    out.push_str(number("procid")?);
+                }
+                Column::Auto { text: title, wanted: Wanted { attribute: Some(_), folded, .. }, style, label } => {
+                    if *label {
+                        out.push_str(title);
+                        out.push_str(" = ");
+                    }
+                    match find(row, folded, place) {
+                        None => out.push_str("undefined"),
+                        Some(text) => match (plain_text(text)?, style) {
+                            (Plain::Int(_), Style::Span) => return None,
+                            (Plain::Str(inner), Style::Value | Style::Span) => out.push_str(inner),
+                            _ => out.push_str(text),
+                        },
+                    }
+                }
+                Column::Auto { .. } | Column::Formatted { .. } => return None,
+            }
+            if index < last {
+                out.push_str(s.column_after);
+            }
+        }
+        out.push_str(s.row_after);
+        Some(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,6 +472,34 @@ mod tests {
         check("lr", "E", "E = 1 + B\nE = 1 + B\n");
         check("T", "ClusterId", "0+00:00:03\n0+00:00:12\n");
         check("jY", "ClusterId", "3.0  1/1  00:00\n12.1  1/1  00:00\n");
+    }
+
+    proptest::proptest! {
+        /// What is printed as it is written is what printing the ad gives.
+        #[test]
+        fn rows_print_alike_with_and_without_an_ad(
+            texts in proptest::collection::vec(
+                "0|7|-3|\"[a-z é]{0,4}\"|\"a\\\\\"b\"|true|false|TRUE|undefined|1 \\+ A|B|2\\.50|010|12345678901234567890|\\{ 1 \\}|[a-z]{1,3} \\+|",
+                1..6,
+            ),
+            flags in "[Vrot,nglj]{0,3}|T",
+            words in proptest::collection::vec("A|b|C|D|JobStatus|A \\+ 1|true", 1..4),
+        ) {
+            let mut columns = Columns::default();
+            columns.auto(&flags, &words);
+            let names = ["A", "B", "c", "ClusterId", "ProcId"];
+            let row: Vec<(&str, &str)> = names.into_iter().zip(texts.iter().map(String::as_str)).collect();
+            let env = Env::default();
+            let mut out = String::new();
+            let mut printer = RowPrinter::new(&columns, &env);
+            // Twice, and in another order: places are remembered.
+            let turned: Vec<(&str, &str)> = row.iter().rev().copied().collect();
+            for row in [&row, &row, &turned] {
+                printer.print(row, &mut out);
+            }
+            let jobs = [&row, &row, &turned].into_iter().map(|row| Job::from_row(row));
+            proptest::prop_assert_eq!(out, columns.print(jobs, &env));
+        }
     }
 
     #[test]

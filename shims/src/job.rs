@@ -84,7 +84,7 @@ impl Job {
     }
 
     /// The same; `names` are those of the row before, and then of this one.
-    fn with_names(row: &[(&str, &str)], names: &mut Vec<AttributeName>) -> Job {
+    pub(crate) fn with_names(row: &[(&str, &str)], names: &mut Vec<AttributeName>) -> Job {
         let mut ad = ClassAd::new();
         for (at, (name, text)) in row.iter().enumerate() {
             if names.get(at).is_none_or(|known| known.spelling() != *name) {

@@ -26,6 +26,6 @@ pub use eval::eval;
 pub use expr::{Expr, References};
 pub use func::time::Date;
 pub use packed::{pack_row, unpack_row};
-pub use parse::{ParseError, parse_expr, parse_expr_new, plain_literal};
+pub use parse::{ParseError, Plain, parse_expr, parse_expr_new, plain_literal, plain_text};
 pub use print::{ad_to_json, ad_to_json_line, ad_to_long, ad_to_new, ad_to_xml, quote_old};
 pub use value::{AbsTime, Value};

@@ -190,53 +190,126 @@ impl Client {
             (_, Err(error)) => Err(error),
         })
     }
+
+    /// Sends a request and reads the head of its answer; the rows are read while they come.
+    pub fn list(self, request: &Request) -> Result<Listing, ClientError> {
+        let text = serde_json::to_vec(request).expect("requests have no maps with odd keys");
+        let mut out = frame::preamble().to_vec();
+        frame::put(&mut out, Kind::Request, &[&text]);
+        frame::put(&mut out, Kind::End, &[]);
+        let sent = (&self.stream).write_all(&out);
+        self.stream.set_read_timeout(Some(self.patience)).map_err(ClientError::Broken)?;
+        match (Listing::begin(self.stream, self.patience), sent) {
+            (Err(ClientError::Broken(_)), Err(source)) => Err(ClientError::Broken(source)),
+            (listing, _) => listing,
+        }
+    }
 }
 
 /// Reads a whole answer, from a master or from a program that answers as one. `patience` is how long it may take to begin.
 pub fn read_answer(from: &mut impl Read, patience: Duration) -> Result<Answer, ClientError> {
-    let mut splitter = Splitter::default();
-    let mut head: Option<(Site, Reply)> = None;
+    let mut listing = Listing::begin(from, patience)?;
     let mut rows = Vec::new();
-    let mut chunk = vec![0u8; 64 << 10];
-    let deadline = Instant::now() + patience;
-    loop {
-        while let Some((kind, payload)) = splitter.next_frame().map_err(|e| ClientError::Answer(e.to_string()))? {
-            match kind {
-                Kind::Reply => head = Some(read_head(payload).map_err(|e| ClientError::Answer(e.to_string()))?),
-                Kind::Rows => rows.push(payload.to_vec()),
-                Kind::End => {
-                    let (site, reply) = head.ok_or_else(|| ClientError::Answer("an end without a beginning".into()))?;
-                    let end = if payload.is_empty() {
-                        None
-                    } else {
-                        Some(serde_json::from_slice(payload).map_err(|e| ClientError::Answer(e.to_string()))?)
-                    };
-                    return Ok(Answer { site, reply, rows, end });
-                }
-                Kind::Request | Kind::Blob | Kind::Procs => {
-                    return Err(ClientError::Answer(format!("a frame of kind {kind:?}")));
-                }
-            }
-        }
-        let got = match from.read(&mut chunk) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                return Err(ClientError::Broken(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("no answer in {} s", patience.as_secs()),
-                )));
-            }
-            other => other.map_err(ClientError::Broken)?,
-        };
-        if got == 0 {
-            return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
-        }
-        // A listing that keeps flowing may take longer than one silence.
-        if rows.is_empty() && Instant::now() > deadline {
-            return Err(ClientError::Broken(io::ErrorKind::TimedOut.into()));
-        }
-        splitter.feed(&chunk[..got]);
+    while let Some(payload) = listing.next_rows()? {
+        rows.push(payload.to_vec());
     }
+    let Listing { site, reply, end, .. } = listing;
+    Ok(Answer { site, reply, rows, end })
+}
+
+/// An answer that is read while it comes. Only its end says that it was whole: nothing of it may be shown before.
+#[derive(Debug)]
+pub struct Listing<R = UnixStream> {
+    from: R,
+    splitter: Splitter,
+    chunk: Vec<u8>,
+    patience: Duration,
+    deadline: Instant,
+    /// Facts about the site.
+    pub site: Site,
+    /// Head of the answer.
+    pub reply: Reply,
+    /// Behind a listing, when it has been read to its end.
+    pub end: Option<ListingEnd>,
+    over: bool,
+}
+
+impl<R: Read> Listing<R> {
+    /// Reads the head.
+    fn begin(from: R, patience: Duration) -> Result<Listing<R>, ClientError> {
+        let mut listing = Listing {
+            from,
+            splitter: Splitter::default(),
+            chunk: vec![0; 64 << 10],
+            patience,
+            deadline: Instant::now() + patience,
+            site: Site::default(),
+            reply: Reply::Listing,
+            end: None,
+            over: false,
+        };
+        loop {
+            match listing.splitter.next_frame().map_err(not_understood)? {
+                Some((Kind::Reply, payload)) => {
+                    (listing.site, listing.reply) = read_head(payload).map_err(not_understood)?;
+                    return Ok(listing);
+                }
+                Some((kind, _)) => return Err(ClientError::Answer(format!("a frame of kind {kind:?} comes first"))),
+                None => listing.wait(true)?,
+            }
+        }
+    }
+
+    /// The payload of the next frame of rows, for [`crate::listing::read`]; `None` at the end of the answer.
+    pub fn next_rows(&mut self) -> Result<Option<&[u8]>, ClientError> {
+        while !self.over && !self.splitter.has_frame() {
+            // A listing that keeps flowing may take longer than one silence.
+            self.wait(false)?;
+        }
+        if self.over {
+            return Ok(None);
+        }
+        match self.splitter.next_frame().map_err(not_understood)? {
+            Some((Kind::Rows, payload)) => Ok(Some(payload)),
+            Some((Kind::End, payload)) => {
+                self.over = true;
+                if !payload.is_empty() {
+                    self.end = Some(serde_json::from_slice(payload).map_err(not_understood)?);
+                }
+                Ok(None)
+            }
+            Some((kind, _)) => Err(ClientError::Answer(format!("a frame of kind {kind:?}"))),
+            None => unreachable!("there is one"),
+        }
+    }
+
+    /// Waits for more bytes. `first`: nothing of the answer has been seen.
+    fn wait(&mut self, first: bool) -> Result<(), ClientError> {
+        loop {
+            let got = match self.from.read(&mut self.chunk) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(ClientError::Broken(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("no answer in {} s", self.patience.as_secs()),
+                    )));
+                }
+                other => other.map_err(ClientError::Broken)?,
+            };
+            if got == 0 {
+                return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+            }
+            if first && Instant::now() > self.deadline {
+                return Err(ClientError::Broken(io::ErrorKind::TimedOut.into()));
+            }
+            self.splitter.feed(&self.chunk[..got]);
+            return Ok(());
+        }
+    }
+}
+
+fn not_understood(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Answer(error.to_string())
 }
 
 /// `sun_path` holds 108 bytes; a longer path is reached through the folder's descriptor.
@@ -325,6 +398,48 @@ mod tests {
         let got = Client::connect(dir.path(), Duration::ZERO).unwrap().ask(&Request::Query(Default::default()), &[]);
         assert!(matches!(got, Err(ClientError::Broken(_))), "{got:?}");
         server.join().unwrap();
+    }
+
+    #[test]
+    fn a_listing_is_read_while_it_comes_and_a_cut_one_is_no_short_one() {
+        for whole in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let listener = UnixListener::bind(dir.path().join(SOCKET_NAME)).unwrap();
+            let (go_on, told) = std::sync::mpsc::channel();
+            let server = std::thread::spawn(move || {
+                let (mut peer, _) = listener.accept().unwrap();
+                let asked = peer.read(&mut vec![0; 1 << 16]).unwrap();
+                let mut answer = Vec::new();
+                frame::put(&mut answer, Kind::Reply, &[&write_head(&site(), &Reply::Listing)]);
+                frame::put(&mut answer, Kind::Rows, &[b"some"]);
+                peer.write_all(&answer).unwrap();
+                // Until the rows were seen.
+                told.recv().unwrap();
+                answer.clear();
+                frame::put(&mut answer, Kind::Rows, &[b"more"]);
+                if whole {
+                    let end = serde_json::to_vec(&ListingEnd { ads: 2, ..ListingEnd::default() }).unwrap();
+                    frame::put(&mut answer, Kind::End, &[&end]);
+                }
+                peer.write_all(&answer).unwrap();
+                assert!(asked > 0);
+            });
+            let client = Client::connect(dir.path(), Duration::ZERO).unwrap();
+            let mut listing = client.list(&Request::Query(Default::default())).unwrap();
+            assert_eq!((&listing.site, &listing.reply), (&site(), &Reply::Listing));
+            assert_eq!(listing.next_rows().unwrap(), Some(&b"some"[..]));
+            go_on.send(()).unwrap();
+            assert_eq!(listing.next_rows().unwrap(), Some(&b"more"[..]));
+            if whole {
+                assert_eq!(listing.next_rows().unwrap(), None);
+                assert_eq!(listing.next_rows().unwrap(), None);
+                assert_eq!(listing.end.map(|end| end.ads), Some(2));
+            } else {
+                assert!(matches!(listing.next_rows(), Err(ClientError::Broken(_))));
+                assert_eq!(listing.end, None);
+            }
+            server.join().unwrap();
+        }
     }
 
     #[test]

@@ -125,12 +125,21 @@ impl Splitter {
         self.buffer.len() - self.consumed
     }
 
+    /// Whether [`Splitter::next_frame`] has something to say: a frame, or what is wrong with it.
+    pub fn has_frame(&self) -> bool {
+        let rest = &self.buffer[self.consumed..];
+        let Some(length) = rest.first_chunk().map(|length| u32::from_le_bytes(*length) as usize) else { return false };
+        let wrong =
+            length == 0 || length > FRAME_MAX || rest.get(4).is_some_and(|kind| Kind::from_byte(*kind).is_none());
+        wrong || rest.len() >= 4 + length
+    }
+
     /// The next whole frame.
     pub fn next_frame(&mut self) -> Result<Option<(Kind, &[u8])>, FrameError> {
-        let rest = &self.buffer[self.consumed..];
-        if rest.len() < 4 {
+        if !self.has_frame() {
             return Ok(None);
         }
+        let rest = &self.buffer[self.consumed..];
         let length = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
         if length == 0 {
             return Err(FrameError::Empty);
@@ -138,13 +147,7 @@ impl Splitter {
         if length > FRAME_MAX {
             return Err(FrameError::TooLong { length });
         }
-        if rest.len() >= 5 && Kind::from_byte(rest[4]).is_none() {
-            return Err(FrameError::UnknownKind { kind: rest[4] });
-        }
-        if rest.len() < 4 + length {
-            return Ok(None);
-        }
-        let kind = Kind::from_byte(rest[4]).expect("checked above");
+        let kind = Kind::from_byte(rest[4]).ok_or(FrameError::UnknownKind { kind: rest[4] })?;
         let start = self.consumed + 5;
         self.consumed += 4 + length;
         Ok(Some((kind, &self.buffer[start..self.consumed])))

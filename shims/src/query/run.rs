@@ -8,7 +8,8 @@ use classad::Env;
 use control_proto::client::{Answer, ClientError};
 use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Site, Totals};
 
-use crate::job::{Job, Jobs};
+use crate::columns::{Columns, RowPrinter};
+use crate::job::{Job, Jobs, ListingFault};
 use crate::master;
 use crate::print_format::{Summary, Table};
 use crate::version;
@@ -61,7 +62,7 @@ fn count_lines(constraint: &str, world: &World) -> Option<Outcome> {
     if !answer.site.alien_count_lines {
         return None;
     }
-    Some(match (refused(world, &answer), answer.end) {
+    Some(match (refused(world, &answer.site, &answer.reply), answer.end) {
         (Some(outcome), _) => outcome,
         (None, Some(end)) => {
             let repeat = |line: &str, times: u64| line.repeat(usize::try_from(times).unwrap_or(0));
@@ -76,7 +77,7 @@ fn count_lines(constraint: &str, world: &World) -> Option<Outcome> {
 fn list_file(wish: &Wish, source: &Source, world: &World) -> Outcome {
     let site = Site { host: world.host.clone(), now_s: world.now_s, ..Site::default() };
     let answer = Answer { site, reply: Reply::Listing, rows: Vec::new(), end: None };
-    let env = env(world, &answer);
+    let env = env(world, &answer.site);
     let (jobs, label) = match from_file::jobs(source, wish, world, &env) {
         Ok(found) => found,
         Err(line) => return Outcome::failure(format!("{line}\n")),
@@ -91,20 +92,55 @@ fn list_file(wish: &Wish, source: &Source, world: &World) -> Outcome {
     Outcome::answer(print(wish, world, &answer, &end, &mut jobs.into_iter(), Some(&label)))
 }
 
+/// `-af` and `-format` of many jobs: rows are printed while they come, and shown when all of them have.
+fn list_at_once(wish: &Wish, columns: &Columns, world: &World) -> Result<Outcome, ClientError> {
+    let mut listing = master::connect(world)?.list(&Request::Query(query(wish)))?;
+    if let Some(outcome) = turned_down(wish, world, &listing.site, &listing.reply) {
+        return Ok(outcome);
+    }
+    let env = env(world, &listing.site);
+    let mut printer = RowPrinter::new(columns, &env);
+    let (mut out, mut seen) = (String::new(), 0);
+    while let Some(rows) = listing.next_rows()? {
+        let read = control_proto::listing::read(rows, |row| {
+            printer.print(row, &mut out);
+            seen += 1;
+        });
+        if let Err(damage) = read {
+            return Ok(Outcome::failure(format!("{}: {damage}\n", world.program)));
+        }
+    }
+    Ok(match listing.end {
+        None => master::unexpected(world),
+        Some(end) if end.ads == seen => Outcome::answer(out),
+        Some(end) => Outcome::failure(format!("{}: {}\n", world.program, ListingFault::Short { seen, sent: end.ads })),
+    })
+}
+
+/// The answer is about another site, or none.
+fn turned_down(wish: &Wish, world: &World, site: &Site, reply: &Reply) -> Option<Outcome> {
+    if let Some(name) = &wish.name
+        && !master::is_this_site(name, &site.host)
+    {
+        return Some(Outcome::failure("Error: Collector has no record of schedd/submitter\n"));
+    }
+    refused(world, site, reply)
+}
+
 fn list(wish: &Wish, world: &World) -> Outcome {
     if let Some(source) = &wish.source {
         return list_file(wish, source, world);
+    }
+    if let View::Columns(columns) = &wish.view
+        && columns.print_at_once()
+    {
+        return list_at_once(wish, columns, world).unwrap_or_else(|error| unanswered(wish, world, &error));
     }
     let answer = match master::ask(world, &Request::Query(query(wish))) {
         Ok(answer) => answer,
         Err(error) => return unanswered(wish, world, &error),
     };
-    if let Some(name) = &wish.name
-        && !master::is_this_site(name, &answer.site.host)
-    {
-        return Outcome::failure("Error: Collector has no record of schedd/submitter\n");
-    }
-    if let Some(outcome) = refused(world, &answer) {
+    if let Some(outcome) = turned_down(wish, world, &answer.site, &answer.reply) {
         return outcome;
     }
     let Some(end) = answer.end else { return master::unexpected(world) };
@@ -134,7 +170,7 @@ fn list(wish: &Wish, world: &World) -> Outcome {
 
 /// What the master's matching says of each job.
 fn analyse(wish: &Wish, jobs: Vec<Job>, world: &World, answer: &Answer, head: &str) -> Result<Outcome, ClientError> {
-    let env = env(world, answer);
+    let env = env(world, &answer.site);
     // The master knows nothing of jobs in a file.
     let explanations = match wish.source {
         Some(_) => BTreeMap::new(),
@@ -165,10 +201,10 @@ fn analyse(wish: &Wish, jobs: Vec<Job>, world: &World, answer: &Answer, head: &s
 }
 
 /// What evaluations of an answer may know.
-fn env(world: &World, answer: &Answer) -> Env {
+fn env(world: &World, site: &Site) -> Env {
     let clock = world.clock.clone();
     let offset_at = Some(Arc::new(move |at_s| clock.offset_s(at_s)) as _);
-    Env { now_s: Some(answer.site.now_s), offset_at, ..Env::default() }
+    Env { now_s: Some(site.now_s), offset_at, ..Env::default() }
 }
 
 fn scene<'a>(wish: &Wish, world: &'a World, answer: &Answer, env: &'a Env) -> Scene<'a> {
@@ -224,7 +260,7 @@ fn print(
     label: Option<&str>,
 ) -> String {
     let site = &answer.site;
-    let env = env(world, answer);
+    let env = env(world, &answer.site);
     let scene = scene(wish, world, answer, &env);
     let head = || match &wish.submitter {
         _ if label.is_some() => views::file_head(label.unwrap_or_default(), site, &world.clock),
@@ -321,13 +357,13 @@ fn count(totals: &mut Totals, job: &Job, env: &Env) {
     }
 }
 
-fn refused(world: &World, answer: &Answer) -> Option<Outcome> {
-    match &answer.reply {
+fn refused(world: &World, site: &Site, reply: &Reply) -> Option<Outcome> {
+    match reply {
         Reply::Listing => None,
         Reply::Refused { code: Refusal::Constraint, .. } => Some(Outcome::failure(format!(
             "\n-- Failed to fetch ads from: {} : {}\n\n",
-            views::wire_address(&answer.site),
-            answer.site.host
+            views::wire_address(site),
+            site.host
         ))),
         Reply::Refused { code, message, speaks } => {
             Some(Outcome::failure(format!("{}: {}\n", world.program, master::sentence(*code, message, *speaks))))

@@ -86,19 +86,37 @@ pub fn parse_expr(text: &str) -> Result<Expr, ParseError> {
 /// The value of a text that is nothing but a number, a string or a boolean in its usual form, as most attributes of most
 /// ads are; for all else ask [`parse_expr`].
 pub fn plain_literal(text: &str) -> Option<Value> {
+    Some(match plain_text(text)? {
+        Plain::Str(text) => Value::from(text),
+        Plain::Int(text) => Value::Int(text.parse().ok()?),
+        Plain::Bool(truth) => Value::Bool(truth),
+    })
+}
+
+/// A literal of the commonest forms, which prints as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plain<'a> {
+    /// A string without anything that is escaped; without its quotes.
+    Str(&'a str),
+    /// A whole number that is not negative.
+    Int(&'a str),
+    /// `true` or `false`.
+    Bool(bool),
+}
+
+/// The same without making a value of it.
+pub fn plain_text(text: &str) -> Option<Plain<'_>> {
     match text.as_bytes() {
         [b'"', inner @ .., b'"']
             if text.len() < PLAIN_MAX && !inner.iter().any(|b| matches!(b, b'"' | b'\\' | 0..32)) =>
         {
-            Some(Value::from(&text[1..text.len() - 1]))
+            Some(Plain::Str(&text[1..text.len() - 1]))
         }
         // A leading zero would mean octal.
-        [b'0'] => Some(Value::Int(0)),
-        [b'1'..=b'9', rest @ ..] if rest.len() < 18 && rest.iter().all(u8::is_ascii_digit) => {
-            text.parse().ok().map(Value::Int)
-        }
-        b"true" => Some(Value::Bool(true)),
-        b"false" => Some(Value::Bool(false)),
+        [b'0'] => Some(Plain::Int(text)),
+        [b'1'..=b'9', rest @ ..] if rest.len() < 18 && rest.iter().all(u8::is_ascii_digit) => Some(Plain::Int(text)),
+        b"true" => Some(Plain::Bool(true)),
+        b"false" => Some(Plain::Bool(false)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use classad::{Expr, Value, plain_literal};
+use classad::{Expr, Value, plain_text};
 use control_proto::listing::Writer;
 
 use super::template::TemplateId;
@@ -70,7 +70,7 @@ impl Plan {
                 (None, Some(at)) => {
                     let text = view.table.text_at(view.job, at);
                     text.fill_into(view.job.id.cluster, view.job.id.proc_, &mut self.texts);
-                    if !text.is_shared() && plain_literal(&self.texts[from..]).is_none() {
+                    if !text.is_shared() && plain_text(&self.texts[from..]).is_none() {
                         return false;
                     }
                 }
