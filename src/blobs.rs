@@ -12,10 +12,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 use wq_core::ids::BlobId;
 
 /// Blobs up to this length, bytes, stand in the journal record and are kept in memory.
@@ -23,6 +25,9 @@ pub(crate) const INLINE_MAX: usize = journal::INLINE_MAX;
 
 /// Memory for blobs, bytes.
 const CACHE_MAX: usize = 64 << 20;
+
+/// So many bytes of small blobs may wait for their files.
+const WAITING_MAX: usize = 16 << 20;
 
 /// The folder, and what is under way to it. Shared with the pool.
 #[derive(Debug)]
@@ -41,6 +46,18 @@ pub(crate) struct Blobs {
     cache: RefCell<Cache>,
     /// Named by submissions that have not yet reached the core.
     pins: RefCell<HashMap<BlobId, usize>>,
+    waiting: RefCell<Waiting>,
+    /// The first blob of a batch waits for its file.
+    come: Notify,
+    /// Enough of them do.
+    many: Notify,
+}
+
+/// Small blobs whose files shall be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    ids: Vec<BlobId>,
+    bytes: usize,
 }
 
 /// Where a blob's bytes are.
@@ -227,7 +244,14 @@ pub(crate) fn hash(bytes: &[u8]) -> BlobId {
 impl Blobs {
     /// Over this store.
     pub(crate) fn new(store: Arc<Store>) -> Blobs {
-        Blobs { store, cache: RefCell::default(), pins: RefCell::default() }
+        Blobs {
+            store,
+            cache: RefCell::default(),
+            pins: RefCell::default(),
+            waiting: RefCell::default(),
+            come: Notify::new(),
+            many: Notify::new(),
+        }
     }
 
     /// For work in the pool.
@@ -235,14 +259,31 @@ impl Blobs {
         &self.store
     }
 
-    /// Takes a small blob in; true if [`Store::settle`] shall write it.
-    pub(crate) fn take_in(&self, id: BlobId, bytes: Bytes) -> bool {
+    /// Takes a small blob in. Its file is written later, see [`Blobs::to_settle`].
+    pub(crate) fn take_in(&self, id: BlobId, bytes: Bytes) {
         self.cache.borrow_mut().put(id, bytes.clone());
-        let known = self.store.unwritten.contains_key(&id);
-        if !known {
-            self.store.unwritten.insert(id, bytes);
+        if self.store.unwritten.contains_key(&id) {
+            return;
         }
-        !known
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.ids.push(id);
+        waiting.bytes += bytes.len();
+        self.store.unwritten.insert(id, bytes);
+        if waiting.ids.len() == 1 {
+            self.come.notify_one();
+        }
+        if waiting.bytes >= WAITING_MAX {
+            self.many.notify_one();
+        }
+    }
+
+    /// The blobs that [`Store::settle`] shall write, some time after they have come. What is dropped by then, as the script
+    /// of a short job, needs no file at all: the journal has it.
+    pub(crate) async fn to_settle(&self, after: Duration) -> Vec<BlobId> {
+        self.come.notified().await;
+        // In time, or for want of room: both are fine.
+        let _ = tokio::time::timeout(after, self.many.notified()).await;
+        std::mem::take(&mut *self.waiting.borrow_mut()).ids
     }
 
     /// Where the bytes of a blob are.
@@ -353,12 +394,32 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn small_blobs_wait_for_their_files_together_and_those_that_go_have_none() {
+        let (_dir, blobs) = bench();
+        let [short, long] = [hash(b"short"), hash(b"long")];
+        blobs.take_in(short, Bytes::from_static(b"short"));
+        blobs.take_in(long, Bytes::from_static(b"long"));
+        assert_eq!(blobs.forget(short), None);
+        let due = blobs.to_settle(Duration::ZERO).await;
+        assert_eq!(due, [short, long]);
+        due.into_iter().for_each(|id| blobs.store().settle(id));
+        assert_eq!(blobs.store().list().unwrap(), HashSet::from([long]));
+        // So many bytes do not wait.
+        for number in 0..WAITING_MAX / INLINE_MAX {
+            let bytes = Bytes::from(vec![number as u8; INLINE_MAX]);
+            blobs.take_in(hash(&bytes), bytes);
+        }
+        let due = tokio::time::timeout(Duration::from_secs(60), blobs.to_settle(Duration::from_secs(3600))).await;
+        assert_eq!(due.expect("there is no room to wait").len(), WAITING_MAX / INLINE_MAX);
+    }
+
     #[test]
     fn a_small_blob_is_there_before_and_after_it_is_written() {
         let (_dir, blobs) = bench();
         let id = hash(b"#!/bin/sh\n");
-        assert!(blobs.take_in(id, Bytes::from_static(b"#!/bin/sh\n")));
-        assert!(!blobs.take_in(id, Bytes::from_static(b"#!/bin/sh\n")));
+        blobs.take_in(id, Bytes::from_static(b"#!/bin/sh\n"));
+        blobs.take_in(id, Bytes::from_static(b"#!/bin/sh\n"));
         blobs.cache.borrow_mut().remove(id);
         assert_eq!(read(blobs.find(id)), b"#!/bin/sh\n");
         blobs.store().settle(id);

@@ -40,6 +40,9 @@ const READ_MAX: usize = 128 << 10;
 /// Reports taken in one turn.
 const REPORTS_MAX: usize = 256;
 
+/// How long a small file of a submission is in memory and in the journal only.
+const SETTLE_AFTER: Duration = Duration::from_secs(2);
+
 /// Seconds between marks of the service clock in the journal, if anything is recorded.
 const MARK_EVERY_S: u32 = 60;
 
@@ -352,6 +355,15 @@ impl Shell {
 
     fn with_history(&self, work: impl FnOnce(&history::Keeper)) {
         self.history.borrow().as_ref().inspect(|history| work(history));
+    }
+
+    /// Writes the files of small blobs, for ever.
+    pub(crate) async fn settle_blobs(self: Rc<Shell>) {
+        loop {
+            let due = self.blobs.to_settle(SETTLE_AFTER).await;
+            let store = Arc::clone(self.blobs.store());
+            self.pool.let_do(move || due.into_iter().for_each(|id| store.settle(id)));
+        }
     }
 
     /// Takes reports for ever.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,6 +48,9 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct EventLogs {
     orders: Option<Sender<Order>>,
+    results: UnboundedSender<Report>,
+    /// Orders that are not carried out yet, and one more while there are warnings for the next mark.
+    open: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,8 +61,10 @@ impl EventLogs {
     /// The thread cannot be started.
     pub(crate) fn start(results: UnboundedSender<Report>) -> io::Result<EventLogs> {
         let (orders, queue) = channel();
-        let thread = std::thread::Builder::new().name("event-logs".into()).spawn(move || serve(&queue, &results))?;
-        Ok(EventLogs { orders: Some(orders), thread: Some(thread) })
+        let open = Arc::new(AtomicUsize::new(0));
+        let (count, to) = (Arc::clone(&open), results.clone());
+        let thread = std::thread::Builder::new().name("event-logs".into()).spawn(move || serve(&queue, &to, &count))?;
+        Ok(EventLogs { orders: Some(orders), results, open, thread: Some(thread) })
     }
 
     /// Appends an event.
@@ -67,10 +74,16 @@ impl EventLogs {
 
     /// Reports when everything before is written.
     pub(crate) fn mark(&self, token: u64) {
-        self.put(Order::Mark(token));
+        if self.open.load(Ordering::Acquire) == 0 {
+            // A job without a log need not wait until the thread is awake. Nobody listens only at the very end.
+            let _ = self.results.send(Report::Input(Input::Logged { token, warnings: Vec::new() }));
+        } else {
+            self.put(Order::Mark(token));
+        }
     }
 
     fn put(&self, order: Order) {
+        self.open.fetch_add(1, Ordering::Relaxed);
         let orders = self.orders.as_ref().expect("lives until the drop");
         orders.send(order).expect("the thread ends only after this sender");
     }
@@ -87,14 +100,18 @@ impl Drop for EventLogs {
     }
 }
 
-fn serve(queue: &Receiver<Order>, results: &UnboundedSender<Report>) {
+fn serve(queue: &Receiver<Order>, results: &UnboundedSender<Report>, open: &AtomicUsize) {
     let mut writer = Writer::default();
     while let Ok(first) = queue.recv() {
-        let round = std::iter::once(first).chain(queue.try_iter().take(ROUND_MAX - 1));
+        let mut done = 0;
+        let carried = usize::from(!writer.carried.is_empty());
+        let round = std::iter::once(first).chain(queue.try_iter().take(ROUND_MAX - 1)).inspect(|_| done += 1);
         for (token, warnings) in writer.round(round) {
             // Nobody listens only at the very end.
             let _ = results.send(Report::Input(Input::Logged { token, warnings }));
         }
+        open.fetch_add(usize::from(!writer.carried.is_empty()), Ordering::Relaxed);
+        open.fetch_sub(done + carried, Ordering::Release);
     }
 }
 

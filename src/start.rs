@@ -112,6 +112,7 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         shell.start();
         tokio::task::spawn_local(Rc::clone(&shell).keep_time());
         tokio::task::spawn_local(Rc::clone(&shell).end_turns());
+        tokio::task::spawn_local(Rc::clone(&shell).settle_blobs());
         tokio::task::spawn_local(Rc::clone(&shell).watch());
         tokio::task::spawn_local(legacy::watch(work_dir.queue(), submitter, Rc::clone(&shell)));
         tokio::task::spawn_local(legacy::tell(work_dir.stat(), Rc::clone(&shell)));

@@ -103,6 +103,7 @@ impl Bench {
         shell.start();
         tokio::task::spawn_local(Rc::clone(&shell).keep_time());
         tokio::task::spawn_local(Rc::clone(&shell).end_turns());
+        tokio::task::spawn_local(Rc::clone(&shell).settle_blobs());
         Bench { dir, shell, address, socket }
     }
 

@@ -212,10 +212,7 @@ impl Submission {
                     let bytes = Bytes::from(bytes);
                     let id = blobs::hash(&bytes);
                     gathered.pin(id);
-                    if shell.blobs.take_in(id, bytes.clone()) {
-                        let store = Arc::clone(shell.blobs.store());
-                        shell.pool.let_do(move || store.settle(id));
-                    }
+                    shell.blobs.take_in(id, bytes.clone());
                     (id, Some(bytes))
                 }
                 Blob::Large(upload) => {
