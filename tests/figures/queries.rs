@@ -48,6 +48,35 @@ fn queries_of_many_jobs() {
         site.submit(&text(more));
         let took = best_ms(limit_ms, || query(&site));
         hold(&format!("condor_q -constraint -af over {jobs} jobs, median"), took, "ms", limit_ms);
+        // What computing elements count lines of.
+        let took = best_ms(limit_ms, || site.condor_command("condor_q", &["-constraint", "JobStatus==1"]));
+        let nothing = best_ms(limit_ms, || Command::new("/bin/true"));
+        hold(&format!("condor_q that counts {jobs} jobs, in times of /bin/true"), took / nothing, "", 6.0);
+    }
+}
+
+/// Whether a program asks for the dynamic linker: an ELF file with a `PT_INTERP`.
+fn has_interpreter(program: &std::path::Path) -> bool {
+    let file = std::fs::read(program).expect("the program was built");
+    let number =
+        |at: usize, bytes: usize| (0..bytes).rev().fold(0, |sum, byte| sum << 8 | usize::from(file[at + byte]));
+    assert_eq!(&file[..5], b"\x7fELF\x02", "a program of 64 bits");
+    let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    (0..count).any(|entry| number(table + entry * size, 4) == 3)
+}
+
+/// What `scripts/build` asks before it links static.
+fn has_static_c_library() -> bool {
+    let told = Command::new("cc").arg("-print-file-name=libc.a").output().expect("a C compiler, which Rust needs");
+    cfg!(target_arch = "x86_64") && std::path::Path::new(String::from_utf8_lossy(&told.stdout).trim()).is_absolute()
+}
+
+#[test]
+fn condor_programs_find_no_libraries_at_their_start() {
+    let _alone = alone();
+    assert!(has_interpreter(&testkit::measured_bin("alien_work_queue")), "the master looks names up");
+    for program in ["condor_submit", "condor_q", "condor_rm", "condor_status"] {
+        assert_eq!(has_interpreter(&testkit::measured_bin(program)), !has_static_c_library(), "{program}");
     }
 }
 
@@ -84,6 +113,8 @@ fn a_submission_is_quick() {
     let fsync = testkit::fsync_times(&site.state_dir(), 50).expect("the state dir can be written to");
     tell("write and fdatasync of 4 KiB in the state dir, median", ms(fsync.median), "ms", None);
     tell("wall time of condor_submit of one job, median", took, "ms", Some(3.0));
+    let nothing = best_ms(3.0, || Command::new("/bin/true"));
+    tell("the same in times of /bin/true", took / nothing, "", Some(2.0));
     // The disk's own time is not ours to shorten, and twice the target is the slack of a busy machine.
     hold("the same without the journal's sync", took - ms(fsync.median), "ms", 6.0);
 }

@@ -3,7 +3,7 @@
 //! Lines of tests that passed are left out: two thousand of them hide the one that matters.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,11 +24,10 @@ pub(crate) fn run() -> Result<()> {
         cargo_command()?.args(["build", "--quiet", "--workspace", "--bins"]).status().context("cannot start cargo")?;
     ensure!(status.success(), "cargo build ended with {status}");
     // What figures are taken from.
-    let status = cargo_command()?
-        .args(["build", "--quiet", "--profile", "figures", "-p", "alien-workqueue", "-p", "shims", "--bins"])
-        .status()
-        .context("cannot start cargo")?;
-    ensure!(status.success(), "cargo build --profile figures ended with {status}");
+    let script = crate::workspace::root()?.join("scripts/build");
+    let status = Command::new(script).args(["--quiet", "--profile", "figures"]).status();
+    let status = status.context("cannot start scripts/build")?;
+    ensure!(status.success(), "scripts/build --profile figures ended with {status}");
     let mut cargo = cargo_command()?
         .args(["test", "--workspace", "--no-fail-fast"])
         // The end-to-end tests would otherwise ask cargo again whether the programs are up to date.

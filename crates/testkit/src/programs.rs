@@ -23,16 +23,12 @@ pub fn bin(name: &str) -> PathBuf {
 
 /// Full path of one of our own programs as it is measured: optimized, built with the profile `figures`.
 ///
-/// The first call in a test process has cargo build them (minutes when they are not there yet), unless
+/// The first call in a test process has `scripts/build` build them (minutes when they are not there yet), unless
 /// `TESTKIT_BUILT=1` says that it was done.
 #[track_caller]
 pub fn measured_bin(name: &str) -> PathBuf {
     let path = measured_folder().join(name);
-    assert!(
-        path.is_file(),
-        "no program {} (remedy: `cargo build --profile figures --workspace --bins`)",
-        path.display()
-    );
+    assert!(path.is_file(), "no program {} (remedy: `scripts/build --profile figures`)", path.display());
     path
 }
 
@@ -55,7 +51,10 @@ fn bin_folder() -> &'static Path {
         let folder = profile_folder(&test).to_owned();
         if std::env::var_os("TESTKIT_BUILT").is_none() {
             let release = if folder.ends_with("release") { &["--release"][..] } else { &[] };
-            build(&folder, release);
+            let cargo = ["build", "--quiet", "-p", "alien-workqueue", "-p", "shims", "--bins"];
+            if let Some(program) = std::env::var_os("CARGO") {
+                build(Command::new(program).args(cargo).args(release), &folder);
+            }
         }
         folder
     })
@@ -68,7 +67,8 @@ fn measured_folder() -> &'static Path {
         let test = std::env::current_exe().expect("the path of the running test");
         let folder = profile_folder(&test).with_file_name("figures");
         if std::env::var_os("TESTKIT_BUILT").is_none() {
-            build(&folder, &["--profile", "figures"]);
+            let script = workspace().join("scripts/build");
+            build(Command::new(script).args(["--quiet", "--profile", "figures"]), &folder);
         }
         folder
     })
@@ -83,22 +83,20 @@ fn profile_folder(test: &Path) -> &Path {
     }
 }
 
-/// Asks the cargo that runs the test to build our programs into the same folder. Started without cargo: nothing.
-fn build(folder: &Path, profile: &[&str]) {
-    let Some(cargo) = std::env::var_os("CARGO") else { return };
+/// Has our programs built into the same target folder.
+fn build(command: &mut Command, folder: &Path) {
     let target = folder.parent().expect("a profile folder stands in the target folder");
-    let mut command = Command::new(cargo);
-    command
-        .args(["build", "--quiet", "-p", "alien-workqueue", "-p", "shims", "--bins", "--target-dir"])
-        .arg(target)
-        .args(profile);
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = command.current_dir(workspace).output().expect("cargo, which runs this test, can be started");
+    let output = command.arg("--target-dir").arg(target).current_dir(workspace()).output();
+    let output = output.expect("cargo, which runs this test, can be started");
     assert!(
         output.status.success(),
         "the programs under test do not build:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 #[cfg(test)]
