@@ -135,7 +135,7 @@ fn format(bytes: &[u8]) {
     for expr in [text, real, yes, Expr::from(-1), Expr::from(i64::MIN)] {
         let value = expr.literal().expect("it is one").clone();
         for plain in [false, true] {
-            let printed = parsed.print(Subject { expr: Some(&expr), value: &value, plain });
+            let printed = parsed.print(Subject { expr: Some(&expr), value: &value, plain, env: &env() });
             // Each conversion is cut at ten thousand columns.
             assert!(printed.is_none_or(|text| text.len() <= (format.len() + 1) * 40_000));
         }

@@ -295,3 +295,18 @@ fn a_cluster_that_is_removed_while_it_is_written_is_gone() {
     let mut b = restarted_from_checkpoint(&mut b);
     assert!(procs(&mut b).is_empty() && b.master.blobs().is_empty());
 }
+
+#[test]
+fn a_cluster_that_is_held_stays_so_in_a_compacted_journal() {
+    let mut b = Bench::new();
+    long_rows(&mut b, 3000);
+    let cluster = || Targets::Constraint("ClusterId == 1".into());
+    b.act(Action::Hold, cluster());
+    b.input(crate::io::Input::CompactionDue);
+    b.pass(2);
+    let mut b = restarted_from_checkpoint(&mut b);
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 0)]));
+    assert_eq!(procs(&mut b), [1], "nothing enters for the one that left");
+    b.act(Action::Release, cluster());
+    assert_eq!(procs(&mut b), [1, 2]);
+}
