@@ -156,9 +156,11 @@ fn step(b: &mut Bench, dice: &mut Dice, links: &mut Vec<LinkId>) {
                 && let Some(job) = some_job(b, dice)
             {
                 let actions = [Action::Hold, Action::Release, Action::Remove, Action::Vacate];
+                let cluster = Targets::Constraint(format!("ClusterId == {}", job.0));
                 match dice.below(8) {
-                    // What has not entered goes along.
-                    0 => b.act(Action::Remove, Targets::Constraint(format!("ClusterId == {}", job.0))),
+                    // What has not entered goes along, or waits.
+                    0 => b.act(Action::Remove, cluster),
+                    1 => b.act([Action::Hold, Action::Release][dice.below(2) as usize], cluster),
                     _ => b.act(actions[dice.below(4) as usize], Targets::Jobs(vec![job])),
                 };
             }
