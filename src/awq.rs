@@ -1,7 +1,7 @@
 //! `awq`, the operator's program: what is done to the state of a master that does not run, and why jobs wait.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use control_proto::{HistoryQuery, Site};
 use journal::Tail;
 
 use crate::history;
+use crate::journal_dump::{Form, Printer};
 use crate::journal_files::FileStorage;
 
 /// Looks after alien_work_queue.
@@ -65,6 +66,18 @@ enum JournalCommand {
         /// The folder of the journal.
         folder: PathBuf,
     },
+    /// Prints every record, one a line, oldest first, and at last what ended the reading. Without arguments,
+    /// environments, proxy paths and contents of files, unless `--secrets` is given.
+    Dump {
+        /// One JSON object a line, for programs.
+        #[arg(long)]
+        json: bool,
+        /// With arguments, environments, proxy paths and contents of files.
+        #[arg(long)]
+        secrets: bool,
+        /// The folder of the journal. A master may be at work on it.
+        folder: PathBuf,
+    },
     /// Writes a copy of what can be read and lists what is lost; the damaged journal is left as it is.
     Salvage {
         /// The folder of the damaged journal.
@@ -82,6 +95,9 @@ pub fn run(awq: &Awq) -> anyhow::Result<()> {
     match &awq.command {
         Command::Why { jobs } => why(jobs),
         Command::Journal { command: JournalCommand::Check { folder } } => check(folder),
+        Command::Journal { command: JournalCommand::Dump { json, secrets, folder } } => {
+            dump(folder, Form { json: *json, secrets: *secrets })
+        }
         Command::Journal { command: JournalCommand::Salvage { from, to } } => salvage(from, to),
         Command::Password { command: PasswordCommand::Generate { file } } => generate_password(file),
         Command::History { question, file } => answer(question, file),
@@ -144,6 +160,32 @@ fn check(folder: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Damage is said at the end, and the program fails then: what was printed is not all.
+fn dump(folder: &Path, form: Form) -> anyhow::Result<()> {
+    ensure!(folder.is_dir(), "{} is no folder: name the folder `journal` of the state dir", folder.display());
+    let (mut out, mut printer) = (BufWriter::new(std::io::stdout().lock()), Printer::new(form));
+    let mut written = Ok(());
+    let end = journal::read_through(&FileStorage::new(folder), |entry| {
+        if written.is_ok() {
+            written = printer.print(&entry, &mut out);
+        }
+    })?;
+    match written.and_then(|()| out.flush()) {
+        // `awq journal dump … | head`
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+        written => written.context("cannot write the records")?,
+    }
+    let Some((at, fault)) = end else { return Ok(()) };
+    let recovery = journal::survey(&FileStorage::new(folder))?;
+    if let Tail::Torn { records_dropped, .. } = &recovery.tail {
+        eprintln!(
+            "awq: the end was cut by a crash in {at} ({fault}), with {records_dropped} records that nobody was told of"
+        );
+        return Ok(());
+    }
+    bail!("reading ended in {at}: {fault}")
 }
 
 fn salvage(from: &Path, to: &Path) -> anyhow::Result<()> {
@@ -224,11 +266,16 @@ mod tests {
         journal_of(&from, 20);
         let names = [&from, &to].map(|path| path.to_str().unwrap());
         command(&["check", names[0]]).unwrap();
+        command(&["dump", names[0]]).unwrap();
         let file = std::fs::read_dir(&from).unwrap().next().unwrap().unwrap().path();
         let mut bytes = std::fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x10;
         std::fs::write(&file, &bytes).unwrap();
+        for form in [&["dump"][..], &["dump", "--json"], &["dump", "--secrets"]] {
+            let refused = command(&[form, &[names[0]]].concat()).unwrap_err().to_string();
+            assert!(refused.contains("damaged"), "{refused}");
+        }
         let refused = command(&["check", names[0]]).unwrap_err().to_string();
         assert!(refused.contains("awq journal salvage"), "{refused}");
         command(&["salvage", names[0], names[1]]).unwrap();

@@ -15,6 +15,7 @@ mod control;
 mod driver;
 mod event_logs;
 mod history;
+mod journal_dump;
 mod journal_files;
 mod legacy;
 mod limits;

@@ -17,6 +17,7 @@ mod ownership;
 mod passwords;
 mod reboot;
 mod secrecy;
+mod secrets;
 mod sync_order;
 mod tls;
 mod trace;

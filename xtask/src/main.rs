@@ -8,6 +8,7 @@ mod gate;
 mod licences;
 mod oracle;
 mod purity;
+mod reliability;
 mod rust_source;
 mod tests_run;
 mod tidy;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::reliability;
 use crate::rust_source::{module_place, only_tests, test_modules, without_literals, without_tests};
 use crate::workspace;
 
@@ -16,7 +17,9 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const RECORDED: &[&str] = &["tests/data", "fuzz/corpus"];
 /// Papers whose references to files and tests must be right.
 const PAPERS: &[&str] =
-    &["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/htcondor-differences.md"];
+    &["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/htcondor-differences.md", RELIABILITY];
+/// The paper that has a row for each promise, requirement and mistake.
+const RELIABILITY: &str = "docs/reliability.md";
 
 /// Words that mark unfinished work. In two halves, so that this file does not find itself.
 const LEFTOVERS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
@@ -71,6 +74,9 @@ pub(crate) fn findings() -> Result<Vec<String>> {
             continue;
         };
         found.extend(in_paper(paper, &text, &|name| root.join(name).exists(), &tests));
+        if *paper == RELIABILITY {
+            found.extend(reliability::rows_missing(paper, &text));
+        }
     }
     Ok(found)
 }

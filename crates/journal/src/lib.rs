@@ -35,7 +35,7 @@ pub use record::{
     Blob, BlobHash, ClockMark, Edited, Edits, Ended, EventsUpto, Exit, Held, HistoryUpto, How, INLINE_MAX, LeftQueue,
     Lost, LostReason, OutputsUpto, Record, Released, Removed, Started, Submitted, SubmittedCluster, Taken,
 };
-pub use replay::{Checkpoint, Entry, Recovery, Tail, replay, survey};
+pub use replay::{Checkpoint, Entry, Recovery, Tail, read_through, replay, survey};
 pub use salvage::{Loss, Salvaged, salvage};
 pub use segment::{JournalId, segment_name, segment_number};
 pub use storage::Storage;

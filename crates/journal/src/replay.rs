@@ -139,6 +139,44 @@ pub fn replay<S: Storage>(storage: &S, mut visit: impl FnMut(Entry)) -> Result<R
     Ok(recovery)
 }
 
+/// Gives out every record that is there and can be reached from the front, those that a checkpoint has made superfluous
+/// too, for whoever wants to read the journal and not the queue. Damage and a torn tail end the walk and are the answer:
+/// where they are, and what they are.
+///
+/// # Errors
+/// [`JournalError`]: the storage fails, or a sound record is of a kind or version that this release does not know.
+pub fn read_through<S: Storage>(
+    storage: &S,
+    mut visit: impl FnMut(Entry),
+) -> Result<Option<(Position, Fault)>, JournalError> {
+    let files = match Files::read(storage) {
+        Ok(files) => files,
+        Err(JournalError::Damaged { at, fault }) => return Ok(Some((at, fault))),
+        Err(error) => return Err(error),
+    };
+    let mut next_seq = files.whole.first().map_or(1, |file| file.header.first_seq);
+    for (index, file) in files.whole.iter().enumerate() {
+        let (header, next) = (&file.header, files.whole.get(index + 1));
+        if header.first_seq != next_seq {
+            let fault = Fault::Sequence { expected: next_seq, found: header.first_seq };
+            return Ok(Some((Position { segment: header.number, offset: 0 }, fault)));
+        }
+        let limit = next.map_or(file.len, |next| next.header.previous_end).min(file.len);
+        let walked = Segments::open(storage, header.number, limit).walk(header, |frame| {
+            let head = &frame.head;
+            if !matches!(head.kind, KIND_SYNC_MARK | KIND_GAP) {
+                visit(Entry { seq: head.seq, at: frame.at, before_checkpoint: false, record: decode(&frame)? });
+            }
+            Ok(())
+        })?;
+        if let Some(fault) = walked.fault {
+            return Ok(Some((Position { segment: header.number, offset: walked.end }, fault)));
+        }
+        next_seq = walked.next_seq;
+    }
+    Ok(files.cut_short.map(|torn| (Position { segment: torn.segment, offset: 0 }, Fault::Header)))
+}
+
 /// Checks the journal without giving anything out.
 ///
 /// # Errors

@@ -114,3 +114,41 @@ fn an_interrupted_quick_start_leaves_no_process() {
     let kept = std::fs::read_dir(folder.path().join("tmp")).unwrap().count();
     assert_eq!(kept, 0, "and no folder");
 }
+
+/// Places in a script where the shell reads a file or a text as code: line number and line.
+fn reads_as_code(text: &str) -> Vec<String> {
+    let starts_code = |word: &str| matches!(word, "." | "source" | "eval");
+    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+    code.filter(|(_, line)| {
+        line.split([';', '&', '|', '(', '{', '`']).any(|command| {
+            let mut words = command.split_whitespace();
+            let first =
+                words.find(|word| !matches!(*word, "then" | "do" | "else" | "if" | "!" | "command" | "builtin"));
+            first.is_some_and(starts_code)
+        })
+    })
+    .map(|(at, line)| format!("{}: {line}", at + 1))
+    .collect()
+}
+
+/// The original's scripts sourced the status file that its service wrote: whoever could write there ran code.
+#[test]
+fn no_script_reads_a_file_of_the_service_as_code() {
+    for bad in [". \"$dir/stat/latest\"", "if source x; then", "eval \"$(cat stat/latest)\"", "a && . x", "$(. x)"] {
+        assert_eq!(reads_as_code(bad).len(), 1, "{bad}");
+    }
+    assert_eq!(reads_as_code("# . x\ncat ./x; ./run eval\n"), [""; 0]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut seen = 0;
+    for folder in ["scripts", "etc", ".ci"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.starts_with("#!") || path.extension().is_some_and(|extension| extension == "sh") {
+                assert_eq!(reads_as_code(&text), [""; 0], "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 5, "{seen} scripts are too few to mean anything");
+}

@@ -2,6 +2,7 @@
 
 mod expressions;
 mod listings;
+mod memory;
 mod properties;
 
 use std::path::PathBuf;
