@@ -314,6 +314,7 @@ impl Master {
     pub(super) fn kill(&mut self, now: Timestamp, id: AttemptId, verdict: Verdict) {
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         let link = attempt.link;
+        let at_work = matches!(attempt.state, State::Sending | State::Running);
         attempt.state = State::Killing(verdict);
         if attempt.local {
             // No time limit for the confirmation: it must be gone before it may run again.
@@ -323,12 +324,15 @@ impl Master {
             // Nothing was sent yet.
             return self.killed(now, id);
         };
-        let names: Vec<String> =
-            attempt.cached.iter().cloned().chain(attempt.outputs.iter().map(|o| o.cached.clone())).collect();
-        self.unbook(id);
-        if self.peers.get(link).is_none() {
+        let names = attempt.names_in_cache();
+        let Some(peer) = self.peers.get(link) else {
+            self.unbook(id);
             return self.killed(now, id);
+        };
+        if at_work && peer.is_broken_foreman() {
+            return self.kill_with_care(now, id);
         }
+        self.unbook(id);
         self.effect(Effect::Tell { link, message: ToWorker::Kill(Some(task)) });
         for name in names {
             self.effect(Effect::Tell { link, message: ToWorker::Unlink { name: name.into() } });

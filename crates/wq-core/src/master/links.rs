@@ -52,8 +52,8 @@ impl Master {
             FromWorker::Dir { name } => self.dir_coming(now, link, &name),
             FromWorker::Missing { name, errno } => self.missing(now, link, &name, errno),
             FromWorker::Update { task, path, offset, .. } => self.growth(link, task, &path, offset),
-            FromWorker::ResourceTag(_)
-            | FromWorker::Feature(_)
+            FromWorker::ResourceTag(tag) => self.resource_tag(link, tag),
+            FromWorker::Feature(_)
             | FromWorker::Tlq(_)
             | FromWorker::CacheUpdate { .. }
             | FromWorker::CacheInvalid { .. }
@@ -68,6 +68,7 @@ impl Master {
         }
         peer.protocol = hello.protocol;
         peer.foreman = hello.is_foreman();
+        peer.below = peer.foreman.then(Box::default);
         peer.arch = machine::arch(&hello.arch).into();
         peer.op_sys = machine::op_sys(&hello.os, peer.foreman).into();
         // Not a word that ends up in file names or shell lines; for display it must only be printable.
@@ -99,6 +100,8 @@ impl Master {
                 self.peers.changed(link);
                 self.dirty.peer(link);
             }
+            Info::TasksWaiting(count) => self.tasks_waiting(now, link, *count),
+            Info::TasksRunning(_) => self.tasks_running(link),
             Info::IdleDisconnecting { .. } | Info::Vacating { .. } | Info::Exhausted { .. } => {
                 peer.leaving = true;
                 self.peers.changed(link);

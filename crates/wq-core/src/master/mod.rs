@@ -23,6 +23,7 @@ mod edit;
 mod events;
 mod exits;
 mod factories;
+mod foremen;
 mod history;
 mod larger;
 mod life;

@@ -15,6 +15,12 @@ const CATEGORY: &str = "default";
 /// Files of one job that are copied from the worker's cache; each makes the command line longer.
 const COPIES_MAX: usize = 64;
 
+/// A foreman of protocol 11 stores files in this folder and looks for them one higher; its workers do the same (wire spec
+/// 4.6, decision D43).
+const FOREMANS_CACHE: &str = "cache";
+/// Where a task gets the copy of that folder which makes it exist at the worker; nothing reads it.
+const CACHE_IN_SANDBOX: &str = ".awq-cache";
+
 /// A file of a job.
 struct Item<'a> {
     source: Source,
@@ -50,6 +56,8 @@ pub(super) struct Parcel {
     /// Contents that the peer keeps, with their sizes.
     kept: Vec<(BlobId, u64)>,
     text: Bytes,
+    /// The names are written as a foreman of protocol 11 finds them.
+    astray: bool,
 }
 
 impl Master {
@@ -60,7 +68,7 @@ impl Master {
         let attempt = self.attempts.get_mut(&id).expect("the caller has it");
         let peer = self.peers.get_mut(attempt.link).expect("an attempt's peer stands");
         let task = peer.next_task();
-        let mut parcel = Parcel::new(id);
+        let mut parcel = Parcel::new(id, peer.is_broken_foreman());
         let (files, names) = (&attempt.files, &attempt.names);
         if let Some(executable) = files.executable {
             let item = Item::of_blob(executable, &names.executable, executable.mode | 0o700);
@@ -84,7 +92,7 @@ impl Master {
             .outputs
             .iter()
             .map(|output| Outfile {
-                cached: Bytes::from(output.cached.clone()),
+                cached: parcel.cached(&output.cached),
                 sandbox: Bytes::from(output.sandbox.clone()),
                 // Foremen never send growth on (decision D39).
                 flags: if output.watched && !peer.foreman { FileFlags::WATCH } else { FileFlags::NONE },
@@ -159,8 +167,28 @@ fn kept_name(content: BlobId) -> String {
 }
 
 impl Parcel {
-    fn new(id: AttemptId) -> Parcel {
-        Parcel { id, inputs: Vec::new(), puts: Vec::new(), copies: Vec::new(), kept: Vec::new(), text: Bytes::new() }
+    fn new(id: AttemptId, astray: bool) -> Parcel {
+        let none = Bytes::new();
+        let mut parcel = Parcel {
+            id,
+            inputs: Vec::new(),
+            puts: Vec::new(),
+            copies: Vec::new(),
+            kept: Vec::new(),
+            text: none,
+            astray,
+        };
+        if astray {
+            // Must be the first: it makes the folder at the worker.
+            let (cached, sandbox) = (Bytes::from_static(FOREMANS_CACHE.as_bytes()), CACHE_IN_SANDBOX.into());
+            parcel.inputs.push(Infile { cached, sandbox, flags: FileFlags::CACHE });
+        }
+        parcel
+    }
+
+    /// A name in the cache as a task must spell it.
+    fn cached(&self, name: &str) -> Bytes {
+        Bytes::from(if self.astray { format!("{FOREMANS_CACHE}/{name}") } else { name.to_owned() })
     }
 
     /// A file under its name in the sandbox, for this attempt alone.
@@ -188,7 +216,9 @@ impl Parcel {
     }
 
     fn infile(&mut self, cached: &str, sandbox: &str, flags: FileFlags) {
-        let (cached, sandbox) = (Bytes::from(cached.to_owned()), Bytes::from(sandbox.to_owned()));
+        let (cached, sandbox) = (self.cached(cached), Bytes::from(sandbox.to_owned()));
+        // Without the flag such a foreman removes the file from its worker by the wrong name.
+        let flags = if self.astray { FileFlags::CACHE } else { flags };
         self.inputs.push(Infile { cached, sandbox, flags });
     }
 }

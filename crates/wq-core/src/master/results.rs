@@ -13,7 +13,7 @@ use crate::io::{BodyOutcome, Effect, OutputPart, Sink, Trouble};
 use crate::jobs::{Departure, Status};
 use crate::run::words::is_plain_relative;
 use crate::run::{Attempt, COPY_FAILED, CommandLine, Output, OutputKind, State, Verdict, exit_of, start_failure};
-use crate::workers::{Expect, Phase, Shape};
+use crate::workers::{Expect, Peer, Phase, Shape};
 
 /// How much of a worker's own text is kept for a reason.
 const TEXT_MAX: usize = 4096;
@@ -104,6 +104,8 @@ impl Master {
             return self.misbehaved(link, "a result that was not asked for");
         }
         // A task that was killed meanwhile may still show up here; its text is dropped.
+        self.leftover_ended(link, result.task);
+        let Some(peer) = self.peers.get_mut(link) else { return };
         let Some(id) = peer.tasks.get(&result.task).copied() else { return };
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         // The result may overtake the news that the task's last byte is out.
@@ -112,7 +114,7 @@ impl Master {
         }
         attempt.raw_exit = result.exit;
         attempt.run_time_us = result.time_us;
-        peer.result_of = Some(id);
+        self.peers.get_mut(link).expect("just seen").result_of = Some(id);
         self.results.insert(id, result.status);
         self.effect(Effect::Receive { link, sink: Sink::Text { max: TEXT_MAX } });
     }
@@ -161,7 +163,9 @@ impl Master {
                 self.acknowledge(id);
                 self.peer_failed(now, link);
                 let text = format!("the worker could not run the job (status {}): {worker_says}", status.number());
-                self.lose(now, id, LostReason::NotStarted, true, &text);
+                // Behind another foreman the work-around for protocol 11 does not hold: that is no job's fault.
+                let counted = !self.peers.get(link).is_some_and(Peer::is_broken_foreman);
+                self.lose(now, id, LostReason::NotStarted, counted, &text);
             }
         }
     }

@@ -130,6 +130,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// What the attempt leaves in the peer's cache.
+    pub fn names_in_cache(&self) -> Vec<String> {
+        self.cached.iter().cloned().chain(self.outputs.iter().map(|output| output.cached.clone())).collect()
+    }
+
     /// What is to be put in place.
     pub fn deliveries(&self) -> Vec<Delivery> {
         use crate::io::DeliveryKind;

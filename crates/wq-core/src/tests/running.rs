@@ -123,16 +123,6 @@ fn a_foreman_takes_what_its_workers_hold_and_no_job_larger_than_the_largest() {
 }
 
 #[test]
-fn foremen_of_protocol_11_get_no_work() {
-    let mut b = Bench::new();
-    let f = b.peer("foreman", Protocol::V11, [8, 8000, 5000, 0], [4, 4000, 2000, 0]);
-    b.submit(&[], 1);
-    assert!(b.tasks(f).is_empty());
-    let w = b.peer("Linux", Protocol::V11, [1, 8000, 5000, 0], [1, 8000, 5000, 0]);
-    assert_eq!(b.tasks(w).len(), 1);
-}
-
-#[test]
 fn a_lost_worker_gives_its_job_back_with_a_reason() {
     let mut b = Bench::new();
     let w = b.worker(1);

@@ -1,5 +1,6 @@
 //! The peers: workers and foremen, what they have and what is booked on them.
 
+mod foreman;
 mod health;
 mod index;
 mod kept;
@@ -8,6 +9,7 @@ mod peer;
 mod shape;
 mod tally;
 
+pub use foreman::Leftover;
 pub use health::{Health, HostKey};
 pub use index::FreeIndex;
 pub use kept::Kept;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wq_proto::{Protocol, ResourceKind, TaskId};
 
+use super::foreman::Foreman;
 use super::health::{HostKey, Strikes};
 use super::index::FreeIndex;
 use super::kept::Kept;
@@ -72,6 +73,8 @@ pub struct Peer {
     pub protocol: Protocol,
     /// Foremen have workers of their own.
     pub foreman: bool,
+    /// What only foremen have.
+    pub below: Option<Box<Foreman>>,
     /// What it calls its host.
     pub host: Box<str>,
     /// Its processor, as HTCondor calls it.
@@ -140,6 +143,7 @@ impl Peer {
             phase: Phase::Greeting,
             protocol: Protocol::V9,
             foreman: false,
+            below: None,
             host: "".into(),
             arch: "".into(),
             op_sys: "".into(),
@@ -232,9 +236,7 @@ impl Peer {
 
     /// The same for the job that it is reserved for.
     pub fn room(&self) -> Option<Amount> {
-        // Foremen of protocol 11 lose every input file (wire spec 4.6); they get no work.
-        let broken = self.foreman && self.protocol.dialect().foremen_broken;
-        if self.phase != Phase::Ready || self.leaving || broken || self.quarantined_until.is_some() {
+        if self.phase != Phase::Ready || self.leaving || self.quarantined_until.is_some() {
             return None;
         }
         let mut free = self.total.less(self.used);
@@ -243,6 +245,12 @@ impl Peer {
             free.disk_mb = self.largest.disk_mb;
         }
         Some(free)
+    }
+
+    /// A foreman of protocol 11: it looks for files in the wrong place, and dies when a task that waits there is killed
+    /// (wire spec 4.6, decision D43).
+    pub fn is_broken_foreman(&self) -> bool {
+        self.foreman && self.protocol.dialect().foremen_broken
     }
 
     /// Whether a job of this shape can go there now.
@@ -316,7 +324,8 @@ impl Peer {
         loop {
             let id = TaskId(self.next_task);
             self.next_task = if self.next_task >= TaskId::MAX.0 { 1 } else { self.next_task + 1 };
-            if !self.tasks.contains_key(&id) {
+            let is_left = self.below.as_ref().is_some_and(|below| below.leftovers.contains_key(&id));
+            if !self.tasks.contains_key(&id) && !is_left {
                 return id;
             }
         }
@@ -451,7 +460,7 @@ impl Peers {
         self.tallies.check_invariants(self.iter());
         assert_eq!(self.ready, self.iter().filter(|p| p.phase == Phase::Ready).count());
         for peer in self.iter() {
-            let (mut used, mut booked) = (Amount::default(), 0);
+            let (mut used, mut booked) = peer.below.as_ref().map(|below| below.left()).unwrap_or_default();
             for attempt in peer.tasks.values().chain(&peer.preparing) {
                 if let Some(shape) = shape_of(*attempt) {
                     used.add(shape);
