@@ -91,6 +91,7 @@ impl Printer {
             Record::CheckpointBlob(payload) => serde_json::to_value(payload),
             Record::CheckpointCluster(payload) => serde_json::to_value(payload),
             Record::CheckpointJob(payload) => serde_json::to_value(payload),
+            Record::CheckpointFactory(payload) => serde_json::to_value(payload),
             Record::CheckpointEnd(payload) => serde_json::to_value(payload),
         }
         .expect("records are structs of numbers, texts and lists");
