@@ -127,8 +127,14 @@ impl Store {
     pub(crate) fn settle(&self, id: BlobId) {
         let Some(bytes) = self.unwritten.get(&id).map(|entry| entry.value().clone()) else { return };
         match self.write_small(id, &bytes) {
-            // The same blob may have gone and come again meanwhile: that one is not written yet.
-            Ok(()) => drop(self.unwritten.remove_if(&id, |_, now| now.as_ptr() == bytes.as_ptr())),
+            Ok(()) => {
+                // The same blob may have gone and come again meanwhile: that one is not written yet.
+                let ours = self.unwritten.remove_if(&id, |_, now| now.as_ptr() == bytes.as_ptr());
+                if ours.is_none() && !self.unwritten.contains_key(&id) {
+                    // It has gone, and found no file to take along.
+                    Store::discard(&self.path(id));
+                }
+            }
             // It stays in memory; the journal has it for the next start.
             Err(error) => tracing::warn!(blob = %id, %error, "cannot write a small file to the spool"),
         }
