@@ -67,5 +67,7 @@ pub(crate) fn session(versions: &[&'static SupportedProtocolVersion]) -> ClientC
 
 /// Begins TLS on a connection; the handshake goes on with the first write or read.
 pub(crate) fn begin(stream: TcpStream) -> TlsStream {
+    // The end of the handshake and the first words are two writes, and the second must not wait for the first.
+    stream.set_nodelay(true).expect("a socket of TCP");
     StreamOwned::new(session(rustls::ALL_VERSIONS), stream)
 }
