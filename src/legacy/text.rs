@@ -407,10 +407,11 @@ mod tests {
     #[test]
     fn numbers_are_asked_for_where_a_text_computes_with_them() {
         let bench = Bench::new();
-        let text = "executable = small.sh\noutput = o\n+X = $INT(ClusterId,%05d)\nqueue\n";
-        assert!(matches!(bench.expand(text, None), Err(TextError::Numbers { clusters: 1 })));
+        let text = "executable = small.sh\noutput = o\n+X = \"$INT(ClusterId,%05d)\"\nqueue\n";
+        let answer = bench.expand(text, None).map(|_| "jobs");
+        assert!(matches!(answer, Err(TextError::Numbers { clusters: 1 })), "{answer:?}");
         let jobs = bench.expand(text, Some(12)).unwrap();
-        assert_eq!((attribute(&jobs, "X"), jobs.head.clusters[0].number), ("12", Some(12)));
+        assert_eq!((attribute(&jobs, "X"), jobs.head.clusters[0].number), ("\"00012\"", Some(12)));
     }
 
     #[test]
