@@ -85,9 +85,7 @@ fn the_executable_is_what_it_was_at_submission_and_ends_with_code_or_signal() {
             "universe = local\nexecutable = /bin/sh\narguments = \"-c '{script}'\"\nleave_in_queue = true\n{keys}\nqueue\n"
         );
         let cluster = site.submit(&text).to_string();
-        site.wait_until(SOON, "its end", || {
-            attributes(&site, &cluster, &["JobStatus"]) != "1" && { attributes(&site, &cluster, &["JobStatus"]) != "2" }
-        });
+        site.wait_until(SOON, "its end", || !matches!(attributes(&site, &cluster, &["JobStatus"]).as_str(), "1" | "2"));
         cluster
     };
     let names = ["JobStatus", "ExitBySignal", "ExitCode", "ExitSignal"];
