@@ -66,8 +66,11 @@ fn local_and_scheduler_jobs_run_here_with_files_arguments_and_environment() {
     assert!(host.text.contains("&alias=") && host.text.lines().count() == 1, "{}", host.text);
     let end = log.iter().find(|event| event.kind == TERMINATED).unwrap();
     assert!(!end.text.contains("Partitionable"), "{}", end.text);
-    let history = site.condor("condor_history", &["-af", "ClusterId", "JobUniverse", "ExitCode"], "").ok().stdout;
-    assert_eq!(history, "2 7 0\n1 12 0\n");
+    // The history comes after the end.
+    site.wait_until(SOON, "both jobs in the history", || {
+        let told = site.condor("condor_history", &["-af", "ClusterId", "JobUniverse", "ExitCode"], "").ok().stdout;
+        told == "2 7 0\n1 12 0\n"
+    });
 }
 
 #[test]
@@ -116,6 +119,8 @@ fn removal_hold_and_vacate_end_the_whole_process_group() {
     let cluster = site.submit(&format!("{text}queue 3\n")).to_string();
     let pids = |id: &str| [started(&site, id), child(&site, id)];
     let families = ["a0", "a1", "a2"].map(pids);
+    // A program may be faster than the news of its start.
+    wait_for_event(&site, "log", EXECUTING, 3);
     let shown = site.condor("condor_q", &["-run", "-nobatch"], "").ok().stdout;
     assert_eq!(shown.lines().filter(|line| line.starts_with("   1.")).count(), 3, "{shown}");
     assert_eq!(attributes(&site, &cluster, &["JobUniverse", "JobStatus"]), "12 2\n12 2\n12 2");
@@ -131,6 +136,7 @@ fn removal_hold_and_vacate_end_the_whole_process_group() {
     // The third one runs again.
     let again = pids("a2");
     assert!(again.iter().all(|pid| runs(*pid)));
+    wait_for_event(&site, "log", EXECUTING, 4);
     assert_eq!(story(&site, "log", &format!("{cluster}.2")), [0, 1, 4, 1]);
     site.stop_master();
     wait_for_end(&site, &again);
@@ -153,6 +159,7 @@ fn a_crash_of_the_master_leaves_no_process_beside_the_rerun() {
     let after = [started(&site, "a"), child(&site, "a")];
     assert!(!runs(before[1]), "the old child runs beside the new one");
     assert!(after.iter().all(|pid| runs(*pid)));
+    wait_for_event(&site, "log", EXECUTING, 2);
     assert_eq!(story(&site, "log", "1.0"), [0, 1, 4, 1]);
     let told = wait_for_event(&site, "log", EVICTED, 1);
     assert!(told.text.contains("the service was restarted"), "{}", told.text);
