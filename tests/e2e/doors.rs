@@ -304,7 +304,8 @@ fn an_existing_work_dir_of_the_original_is_closed_and_used() {
 fn original(site: &Site, script: &str, args: &[&str], stdin: &str) -> Answer {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/original").join(script);
     let mut command = Command::new(script);
-    command.args(args).current_dir(site.home()).env("AWQ_WORKDIR", site.work_dir());
+    command.args(args);
+    site.lead_here(&mut command);
     run_command(&mut command, stdin.as_bytes(), SOON)
 }
 

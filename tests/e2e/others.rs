@@ -26,10 +26,9 @@ fn foreign(site: &Site, program: &str) -> Command {
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     command
         .env("PATH", std::env::join_paths(path).expect("no colon in a path"))
-        .env("AWQ_WORKDIR", site.work_dir())
         // makeflow is linked with MPI, which looks for a launcher otherwise.
-        .env("OMPI_MCA_ess_singleton_isolated", "1")
-        .current_dir(site.home());
+        .env("OMPI_MCA_ess_singleton_isolated", "1");
+    site.lead_here(&mut command);
     command
 }
 

@@ -34,7 +34,7 @@ fn turning_into(uid: u32, program: &Path) -> String {
 fn as_user(site: &Site, uid: u32, program: &str, args: &[&str], stdin: &str) -> Answer {
     let mut command = std::process::Command::new("/bin/sh");
     command.args(["-c", &turning_into(uid, &bin(program)), program]).args(args);
-    command.current_dir(site.home()).env("AWQ_WORKDIR", site.work_dir());
+    site.lead_here(&mut command);
     run_command(&mut command, stdin.as_bytes(), SOON)
 }
 

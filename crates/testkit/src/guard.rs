@@ -8,25 +8,13 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::mark::{Looks, Mark};
 use crate::wait::{Expired, wait_until};
-
-/// Environment variable that carries the mark.
-const MARK: &str = "TESTKIT_MARK";
-/// All marked processes must be gone after this time.
-const END_DEADLINE: Duration = Duration::from_secs(5);
-/// Looks in a row that must find nothing when the process had ended by itself.
-const CLEAN_LOOKS: u32 = 1;
-/// The same when something had to be killed: a process that forks and exits while we look hides its child from that
-/// look, and one hop after the other is all that such a chain can do.
-const CLEAN_LOOKS_AFTER_KILL: u32 = 3;
-/// A process that changes its program shows its environment again within this time.
-const EXEC_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A running process, leader of its own process group; it and all its offspring are killed on drop.
 #[derive(Debug)]
@@ -34,20 +22,21 @@ pub struct Guard {
     name: String,
     child: Child,
     ended: Option<ExitStatus>,
-    mark: String,
-    /// When the process was started, in clock ticks since the machine was: its offspring is not older.
-    since: u64,
+    mark: Mark,
 }
 
 impl Guard {
-    /// Starts `command` as the leader of a new process group. `name` is for messages.
+    /// Starts `command` as the leader of a new process group. `name` is for messages. A command that carries a
+    /// [`Mark`] already keeps it, and its offspring lives as long as that.
     ///
     /// # Errors
     /// Those of `fork` and `exec`; the message of a missing program is the system's.
     pub fn start(name: &str, command: &mut Command) -> io::Result<Guard> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let mark = format!("{}-{}-{}.", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), boot_ticks());
-        command.env(MARK, &mark).process_group(0);
+        let mark = Mark::new();
+        if !Mark::is_on(command) {
+            mark.put_on(command);
+        }
+        command.process_group(0);
         // A program that a test has just written is busy as long as another thread's fork, not yet at its exec, holds
         // the descriptor it was written through.
         let mut outcome = command.spawn();
@@ -59,8 +48,7 @@ impl Guard {
             !busy
         });
         let child = outcome?;
-        let since = start_ticks(child.id().cast_signed()).unwrap_or_default();
-        Ok(Guard { name: name.to_owned(), child, ended: None, mark, since })
+        Ok(Guard { name: name.to_owned(), child, ended: None, mark })
     }
 
     /// Process id; equal to the id of its process group.
@@ -118,27 +106,13 @@ impl Guard {
 
     /// Kills the process, its group and everything that carries its mark; returns when all are gone.
     pub fn end(&mut self) {
-        let mut clean_looks = CLEAN_LOOKS;
+        let mut looks = Looks::Once;
         if self.ended().is_none() {
             let _ = killpg(self.unix_pid(), Signal::SIGKILL);
             self.kill_9();
-            clean_looks = CLEAN_LOOKS_AFTER_KILL;
+            looks = Looks::AfterKill;
         }
-        let begin = Instant::now();
-        let mut clean = 0;
-        let gone = wait_until(END_DEADLINE, "end of marked processes", || {
-            let found = Marked::look(&self.mark, self.since);
-            for pid in &found.sure {
-                let _ = kill(*pid, Signal::SIGKILL);
-            }
-            if found.sure.is_empty() && (found.unclear == 0 || begin.elapsed() > EXEC_PATIENCE) {
-                clean += 1;
-            } else {
-                (clean, clean_looks) = (0, CLEAN_LOOKS_AFTER_KILL);
-            }
-            clean >= clean_looks
-        });
-        if let Err(expired) = gone {
+        if let Err(expired) = self.mark.end_all(looks) {
             // No panic: this runs in drop, perhaps of a test that is panicking already.
             eprintln!("testkit: {}: {expired}", self.name);
         }
@@ -146,7 +120,7 @@ impl Guard {
 
     /// Process ids of everything that the process started, or its offspring did, and that still runs; itself included.
     pub fn running(&self) -> Vec<u32> {
-        Marked::look(&self.mark, self.since).sure.into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect()
+        self.mark.running().into_iter().map(|pid| pid.as_raw().unsigned_abs()).collect()
     }
 
     /// The pipe to the standard input, if the command asked for one; the second call gives `None`.
@@ -163,53 +137,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// What a look at all processes found.
-#[derive(Debug, Default)]
-struct Marked {
-    /// They carry the mark.
-    sure: Vec<Pid>,
-    /// How many younger ones cannot be read at this moment: the environment of a process is empty for an instant
-    /// while it changes its program. Others started theirs with an empty one and stay unclear; so patience ends.
-    unclear: usize,
-}
-
-impl Marked {
-    /// Looks at all processes started at `since` or later (in clock ticks since the machine was started).
-    fn look(mark: &str, since: u64) -> Marked {
-        let needle = format!("{MARK}={mark}").into_bytes();
-        let mut found = Marked::default();
-        let Ok(entries) = std::fs::read_dir("/proc") else { return found };
-        for pid in entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()) {
-            // Processes of other users cannot be read, and are none of ours.
-            match std::fs::read(format!("/proc/{pid}/environ")) {
-                Ok(environment) if environment.split(|byte| *byte == 0).any(|entry| entry == needle) => {
-                    found.sure.push(Pid::from_raw(pid));
-                }
-                // Zombies and threads of the kernel have no program.
-                Ok(environment) if environment.is_empty() => {
-                    let has_program = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
-                    found.unclear += usize::from(has_program && start_ticks(pid).is_some_and(|start| start >= since));
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-}
-
-/// When a process was started, in clock ticks since the machine was; `None` when it is gone.
-fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field, in parentheses, may hold anything; this is the 22nd.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
-}
-
-/// Makes marks of different test runs differ even when process ids come round again.
-fn boot_ticks() -> u128 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock stands after 1970").as_nanos()
 }
 
 #[cfg(test)]
@@ -234,7 +161,7 @@ mod tests {
         let guard = parent_with_escaped_child();
         let mark = guard.mark.clone();
         drop(guard);
-        assert_eq!(Marked::look(&mark, 0).sure, []);
+        assert_eq!(mark.running(), []);
     }
 
     #[test]
@@ -246,7 +173,7 @@ mod tests {
             panic!("a test that fails");
         }));
         assert!(outcome.is_err());
-        assert_eq!(Marked::look(&mark, 0).sure, []);
+        assert_eq!(mark.running(), []);
     }
 
     #[test]
@@ -269,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn offspring_of_a_marked_command_ends_with_the_mark() {
+        let mark = Mark::new();
+        let mut command = Command::new("sh");
+        mark.put_on(command.args(["-c", "setsid sleep 600 &"]).stdout(Stdio::null()));
+        let mut guard = Guard::start("submitter", &mut command).unwrap();
+        guard.wait(LONG).unwrap();
+        guard.end();
+        wait_until(LONG, "the child alone", || mark.running().len() == 1).unwrap();
+        mark.end_all(Looks::Once).unwrap();
+        assert_eq!(mark.running(), []);
+    }
+
+    #[test]
     fn stop_reports_how_it_ended() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap 'exit 7' TERM; echo ready >&2; while :; do sleep 0.01; done"]).stderr(Stdio::piped());
@@ -285,14 +225,14 @@ mod tests {
             let mut command = Command::new("sh");
             command.args(["-c", "setsid env setsid sleep 600 & exec setsid -w env sleep 600"]);
             let guard = Guard::start("parent", command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
-            let begin = Instant::now();
+            let begin = std::time::Instant::now();
             while begin.elapsed() < Duration::from_micros(pause_us) {
                 std::hint::spin_loop();
             }
             let mark = guard.mark.clone();
             drop(guard);
             // The next look comes later than any change of program that was under way.
-            assert_eq!(Marked::look(&mark, 0).sure, [], "after {pause_us} µs");
+            assert_eq!(mark.running(), [], "after {pause_us} µs");
         }
     }
 

@@ -27,6 +27,7 @@
 mod answer;
 mod fsync;
 mod guard;
+mod mark;
 mod peers;
 mod programs;
 mod site;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::answer::{Answer, run_command};
 use crate::guard::Guard;
+use crate::mark::{Looks, Mark};
 use crate::peers::{Foreman, ForemanOptions, Place, Worker, WorkerOptions, start_foreman, start_worker};
 use crate::programs::{bin, measured_bin};
 use crate::wait::wait_until;
@@ -52,8 +53,9 @@ pub struct SiteOptions {
 /// outputs of jobs are; the `condor_*` programs run here), `logs`, and one folder for each worker and foreman.
 #[derive(Debug)]
 pub struct Site {
-    // Before the folder, so that it ends first.
     master: RefCell<Option<Guard>>,
+    /// On everything that submits: a job may take the environment of its `condor_submit`, and with it the mark.
+    jobs: Mark,
     options: SiteOptions,
     port: Cell<u16>,
     peers: Cell<u32>,
@@ -81,6 +83,7 @@ impl Site {
         }
         let site = Site {
             master: RefCell::new(None),
+            jobs: Mark::new(),
             port: Cell::new(0),
             peers: Cell::new(0),
             logs_shown: Cell::new(false),
@@ -249,8 +252,16 @@ impl Site {
     #[track_caller]
     pub fn condor_command<A: AsRef<OsStr>>(&self, program: &str, args: &[A]) -> Command {
         let mut command = without_settings(self.bin(program));
-        command.args(args).current_dir(self.home()).env("AWQ_WORKDIR", self.work_dir());
+        command.args(args);
+        self.lead_here(&mut command);
         command
+    }
+
+    /// Lets a program that calls the `condor_*` programs find this site's master from [`Site::home`]. Its jobs may
+    /// take over its environment (`getenv`), so what it leaves behind ends with the site and not with itself.
+    pub fn lead_here(&self, command: &mut Command) {
+        command.current_dir(self.home()).env("AWQ_WORKDIR", self.work_dir());
+        self.jobs.put_on(command);
     }
 
     /// Submits this text with `condor_submit` from standard input; the number of the cluster.
@@ -355,6 +366,11 @@ impl Drop for Site {
     fn drop(&mut self) {
         if std::thread::panicking() && !self.logs_shown.get() {
             eprintln!("{}", self.logs());
+        }
+        // No new job starts without a master.
+        self.master.take();
+        if let Err(expired) = self.jobs.end_all(Looks::Once) {
+            eprintln!("testkit: jobs of a site: {expired}");
         }
     }
 }

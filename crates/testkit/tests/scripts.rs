@@ -43,6 +43,8 @@ fn quickstart_with_master(folder: &Path, master: &str) -> Command {
     command
         .arg("--debug")
         .env("PATH", path)
+        // Cargo names itself here to what it starts, this test too.
+        .env("CARGO", folder.join("bin/cargo"))
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env("TMPDIR", folder.join("tmp"));
     command
