@@ -27,7 +27,7 @@ pub struct Guard {
 
 impl Guard {
     /// Starts `command` as the leader of a new process group. `name` is for messages. A command that carries a
-    /// [`Mark`] already keeps it, and its offspring lives as long as that.
+    /// mark already keeps it, and its offspring lives as long as that.
     ///
     /// # Errors
     /// Those of `fork` and `exec`; the message of a missing program is the system's.
