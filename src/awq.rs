@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand};
-use control_proto::{HistoryQuery, Site};
+use control_proto::{HistoryQuery, ReleaseHosts, Reply, Request, Site, client};
 use journal::Tail;
 
 use crate::history;
@@ -34,6 +34,16 @@ enum Command {
     Password {
         #[command(subcommand)]
         command: PasswordCommand,
+    },
+    /// Gives hosts work again that wait because they failed jobs (`condor_status` shows them as Owner, with
+    /// `WorkQueueQuarantinedUntil`), and forgets their failures.
+    ReleaseHost {
+        /// Names as `condor_status` shows them.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        hosts: Vec<String>,
+        /// All hosts.
+        #[arg(long)]
+        all: bool,
     },
     /// The journal: the folder `journal` of the state dir.
     Journal {
@@ -94,6 +104,7 @@ enum JournalCommand {
 pub fn run(awq: &Awq) -> anyhow::Result<()> {
     match &awq.command {
         Command::Why { jobs } => why(jobs),
+        Command::ReleaseHost { hosts, all: _ } => release_hosts(hosts),
         Command::Journal { command: JournalCommand::Check { folder } } => check(folder),
         Command::Journal { command: JournalCommand::Dump { json, secrets, folder } } => {
             dump(folder, Form { json: *json, secrets: *secrets })
@@ -146,6 +157,23 @@ fn generate_password(path: &Path) -> anyhow::Result<()> {
     let path = path.display();
     println!("{path}: a new password; start the master with --password-file {path},");
     println!("copy the file as it is to the hosts of workers (mode 0600), and start them with --password FILE");
+    Ok(())
+}
+
+/// No names mean all hosts.
+fn release_hosts(names: &[String]) -> anyhow::Result<()> {
+    let client = client::Client::connect(&client::work_dir(), client::wait())?;
+    let answer = client.ask(&Request::ReleaseHosts(ReleaseHosts { hosts: names.to_vec() }), &[])?;
+    match answer.reply {
+        Reply::HostsReleased { hosts } if hosts.is_empty() => println!("no such host waited"),
+        Reply::HostsReleased { hosts } => {
+            for host in hosts {
+                println!("{host} gets work again");
+            }
+        }
+        Reply::Refused { message, .. } => bail!("{message}"),
+        other => bail!("the master answered something else: {other:?}"),
+    }
     Ok(())
 }
 

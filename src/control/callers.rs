@@ -128,7 +128,7 @@ pub(crate) fn look_up(uid: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use control_proto::{Act, Action, Query, Submit, Targets};
+    use control_proto::{Act, Action, Query, ReleaseHosts, Submit, Targets};
 
     use super::*;
 
@@ -143,6 +143,7 @@ mod tests {
         let submit = Request::Submit(Submit::default());
         let look = Request::Query(Query::default());
         let act = Request::Act(Act { action: Action::Remove, targets: Targets::All, reason: None, subcode: None });
+        let release = Request::ReleaseHosts(ReleaseHosts::default());
         let table = [
             // uid, group, submits, looks, acts
             (1000, None, true, true, true),
@@ -154,6 +155,7 @@ mod tests {
         for (uid, group, submits, looks, acts) in table {
             let got = [&submit, &look, &act].map(|request| !refused(uid, group, request));
             assert_eq!(got, [submits, looks, acts], "uid {uid}, group {group:?}");
+            assert_eq!(!refused(uid, group, &release), acts, "uid {uid}, group {group:?}");
         }
     }
 

@@ -24,6 +24,6 @@ pub use reply::{
     SubmittedCluster, Totals, read_head, write_head,
 };
 pub use request::{
-    Act, Action, ClusterRequest, Edit, HistoryQuery, JobNumber, MachineQuery, Query, Request, ScheddQuery, Selection,
-    SpooledFile, Submit, Targets, TransferData, Why,
+    Act, Action, ClusterRequest, Edit, HistoryQuery, JobNumber, MachineQuery, Query, ReleaseHosts, Request,
+    ScheddQuery, Selection, SpooledFile, Submit, Targets, TransferData, Why,
 };

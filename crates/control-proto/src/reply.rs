@@ -56,6 +56,11 @@ pub enum Reply {
         /// Jobs whose outputs could not be put in place, and why; they stay in the spool.
         failures: Vec<(JobNumber, String)>,
     },
+    /// Hosts that get work again: name and address of each.
+    HostsReleased {
+        /// Those that had to wait; others had nothing to be forgiven.
+        hosts: Vec<String>,
+    },
     /// Why each job waits, in the order of the request.
     Explained {
         /// Those that are in the queue.

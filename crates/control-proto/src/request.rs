@@ -31,8 +31,18 @@ pub enum Request {
     Schedd(ScheddQuery),
     /// An ad for each user who had jobs since the start (`condor_status -submitters`).
     Submitters(ScheddQuery),
+    /// Hosts that get no work for their failures shall have another chance at once (`awq release-host`); for the master's
+    /// own user and super-users. Answered by [`crate::Reply::HostsReleased`].
+    ReleaseHosts(ReleaseHosts),
     /// Is somebody there, and who?
     Ping,
+}
+
+/// Which hosts are forgiven.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseHosts {
+    /// Names as `condor_status` shows them, exact; none means all hosts.
+    pub hosts: Vec<String>,
 }
 
 /// `condor_submit`: the clusters of one submit file.

@@ -205,6 +205,7 @@ impl State {
                 self.head(&reply, true)
             }
             Request::Schedd(query) => self.ads(std::slice::from_ref(&self.schedd), &query.constraints),
+            Request::ReleaseHosts(_) => panic!("no condor_* program asks for this"),
         }
     }
 

@@ -34,6 +34,7 @@ mod marks;
 mod parcel;
 mod policies;
 mod promises;
+mod quarantine;
 mod query;
 mod recover;
 mod results;
@@ -280,6 +281,7 @@ impl Master {
             Ask::Other(Request::TransferData(wanted)) => self.transfer_data(now, client, &caller, &wanted),
             Ask::Other(Request::Schedd(query)) => self.schedd(now, client, &query),
             Ask::Other(Request::Submitters(query)) => self.submitters(now, client, &query),
+            Ask::Other(Request::ReleaseHosts(wanted)) => self.release_hosts(now, client, &wanted),
             Ask::Other(Request::Ping) => self.answer(client, Reply::Pong),
             Ask::Other(Request::ReserveCluster) => self.reserve_cluster(client),
             Ask::Other(Request::History(_)) => self.refuse(client, Refusal::Malformed, "the queue is not the history"),

@@ -1,9 +1,10 @@
 //! Hosts that fail jobs (decision D41).
 
-use control_proto::{Action, Targets};
+use control_proto::{Action, ReleaseHosts, Reply, Request, Targets};
 use wq_proto::Protocol;
 
 use crate::bench::Bench;
+use crate::io::Ask;
 
 /// The bench gives each connection a host of its own; here all come from one.
 fn worker_of(b: &mut Bench, host: &str) -> crate::ids::LinkId {
@@ -45,5 +46,37 @@ fn a_link_that_is_lost_long_after_the_start_is_no_failure_of_its_host() {
         b.act(Action::Hold, Targets::Constraint("NumJobStarts > 0".into()));
     }
     let w = worker_of(&mut b, "old");
+    assert_eq!(b.tasks(w).len(), 1);
+}
+
+#[test]
+fn an_operator_forgives_a_host_and_its_workers_get_jobs_at_once() {
+    let mut b = Bench::new();
+    b.submit(&[], 10);
+    for _ in 0..5 {
+        let w = worker_of(&mut b, "black-hole");
+        b.lose(w);
+        b.act(Action::Hold, Targets::Constraint("NumJobStarts > 0".into()));
+        b.pass(31);
+    }
+    let w = worker_of(&mut b, "black-hole");
+    assert!(b.tasks(w).is_empty());
+    let release = |b: &mut Bench, hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let client = b.ask(Ask::Other(Request::ReleaseHosts(ReleaseHosts { hosts })));
+        match b.reply(client) {
+            Some(Reply::HostsReleased { hosts }) => hosts,
+            other => panic!("answered by {other:?}"),
+        }
+    };
+    assert_eq!(release(&mut b, &["black", "good"]), [""; 0], "names are whole names");
+    assert!(b.tasks(w).is_empty());
+    assert_eq!(release(&mut b, &["black-hole"]), ["black-hole (127.0.0.1)"]);
+    assert_eq!(b.tasks(w).len(), 1, "without waiting for the end of its time");
+    assert_eq!(release(&mut b, &[]), [""; 0], "nobody waits any more");
+    // It starts anew: five more failures until it waits again, for a minute.
+    b.lose(w);
+    b.pass(31);
+    let w = worker_of(&mut b, "black-hole");
     assert_eq!(b.tasks(w).len(), 1);
 }

@@ -28,6 +28,11 @@ impl HostKey {
         let ip = address.rsplit_once(':').map_or(address, |(ip, _)| ip);
         HostKey(format!("{host} ({ip})").into())
     }
+
+    /// Whether the peer gives this name, or the key as a whole is meant.
+    pub fn is_called(&self, name: &str) -> bool {
+        &*self.0 == name || self.0.rsplit_once(" (").is_some_and(|(host, _)| host == name)
+    }
 }
 
 impl std::fmt::Display for HostKey {
@@ -84,6 +89,19 @@ impl Health {
     /// The host ran a job: all is forgiven.
     pub fn ran(&mut self, host: &HostKey) {
         self.hosts.remove(host);
+    }
+
+    /// Forgets all failures of these hosts; gives those that had to wait.
+    pub fn forgive(&mut self, now: Timestamp, is_meant: impl Fn(&HostKey) -> bool) -> Vec<HostKey> {
+        let mut waited = Vec::new();
+        self.hosts.retain(|host, (strikes, _)| {
+            let meant = is_meant(host);
+            if meant && strikes.quarantined_until(now).is_some() {
+                waited.push(host.clone());
+            }
+            !meant
+        });
+        waited
     }
 
     /// Whether any host has failures: the common case is that none has, and costs nothing.
