@@ -25,7 +25,7 @@ const MEMORY_MAX_MB: u32 = 1024;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask fuzz")]
 struct Words {
-    /// classad, submit, quoting or format
+    /// classad, submit, quoting, format, worker, transfer, password, control, journal or command
     #[arg(value_parser = |name: &str| targets::named(name).ok_or("no such target"))]
     target: &'static Target,
     /// How long

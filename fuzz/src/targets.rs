@@ -10,6 +10,7 @@ use submit_lang::{ClusterText, Options, dry_run_ads};
 use wq_core::run::{split_env_v1, split_v1, split_v2};
 
 use crate::site::Site;
+use crate::wire;
 
 /// One of them.
 #[derive(Debug)]
@@ -28,6 +29,12 @@ pub const ALL: &[Target] = &[
     Target { name: "submit", bytes_max: 2048, run: submit },
     Target { name: "quoting", bytes_max: 512, run: quoting },
     Target { name: "format", bytes_max: 256, run: format },
+    Target { name: "worker", bytes_max: 512, run: wire::worker },
+    Target { name: "transfer", bytes_max: 1024, run: wire::transfer },
+    Target { name: "password", bytes_max: 1024, run: wire::password },
+    Target { name: "control", bytes_max: 512, run: wire::control },
+    Target { name: "journal", bytes_max: 512, run: wire::journal },
+    Target { name: "command", bytes_max: 256, run: wire::command },
 ];
 
 /// The target of that name.

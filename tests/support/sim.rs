@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use wq_proto::{Amount, FromWorker, Hello, Info, Protocol, Resource, ResourceKind};
+use bytes::BytesMut;
+use wq_proto::FromWorker;
 
 /// Longest wait for a word of the master.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -48,33 +48,7 @@ impl SimWorker {
 
 /// What a worker of protocol 9 says first, up to the end of its resources.
 pub(crate) fn greeting(cores: u64) -> BytesMut {
-    let resource = |kind, amount: u64| {
-        let amount = Amount::new(amount);
-        FromWorker::Resource(Resource { kind, total: amount, smallest: amount, largest: amount })
-    };
-    let words = [
-        FromWorker::Hello(Box::new(Hello {
-            protocol: Protocol::V9,
-            host: "sim.example.org".into(),
-            os: "Linux".into(),
-            arch: "x86_64".into(),
-            version: "7.4.16".into(),
-        })),
-        FromWorker::Info(Info::WorkerId(Bytes::from_static(b"worker-0123456789abcdef0123456789abcdef"))),
-        FromWorker::Alive,
-        resource(ResourceKind::Workers, 1),
-        resource(ResourceKind::Disk, 100_000),
-        resource(ResourceKind::Memory, 4096),
-        resource(ResourceKind::Gpus, 0),
-        resource(ResourceKind::Cores, cores),
-        FromWorker::ResourceTag(0),
-        FromWorker::Info(Info::EndOfResourceUpdate),
-    ];
-    let mut out = BytesMut::new();
-    for word in words {
-        word.print(&mut out);
-    }
-    out
+    testkit::simulated::greeting("sim.example.org", "Linux", cores)
 }
 
 /// A worker of many cores whose tasks end at once; returns when the master is gone.

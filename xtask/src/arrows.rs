@@ -42,8 +42,12 @@ const RULES: &[Rule] = &[
         foreign: None,
     },
     Rule { package: "shims", ours: &["classad", "control-proto", "submit-lang", "userlog"], foreign: None },
-    Rule { package: "fuzz", ours: &["classad", "shims", "submit-lang", "wq-core"], foreign: None },
-    Rule { package: "testkit", ours: &[], foreign: None },
+    Rule {
+        package: "fuzz",
+        ours: &["classad", "control-proto", "journal", "shims", "submit-lang", "wq-core", "wq-proto"],
+        foreign: None,
+    },
+    Rule { package: "testkit", ours: &["wq-proto"], foreign: None },
     Rule { package: "xtask", ours: &[], foreign: None },
 ];
 

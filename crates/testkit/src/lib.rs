@@ -15,7 +15,7 @@
 //! assert_eq!(site.read("out.txt"), "hello\n");
 //! ```
 //!
-//! What this crate does not do: it knows nothing of the wire protocol (simulated workers live elsewhere), it never
+//! What this crate does not do: it never
 //! sleeps outside [`wait_until`], and it ends only processes that it started (a mark in their environment says so).
 //! Blocking `std` code throughout: a test is a straight story.
 //!
@@ -30,6 +30,7 @@ mod guard;
 mod mark;
 mod peers;
 mod programs;
+pub mod simulated;
 mod site;
 mod terminal;
 mod wait;
