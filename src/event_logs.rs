@@ -257,17 +257,28 @@ fn read_tail(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether an event of this number about this job is in the tail of its log.
+/// Numbers of holds and releases.
+const HOLDS: [u16; 2] = [12, 13];
+
+/// Whether an event is in the tail of its log: one of its number about its job, and for the newest hold or release the last
+/// of both.
 fn stands_in(tail: &str, entry: &LogEntry) -> bool {
     let (number, job) = (entry.event.kind.number(), entry.event.job);
+    let decides = |found: u16| if entry.newest { HOLDS.contains(&found) } else { found == number };
     if entry.xml {
         let begin = tail.find("<c>").unwrap_or(tail.len());
         return userlog::parse(&tail[begin..], 1970, &local_offset)
             .filter_map(Result::ok)
-            .any(|found| found.event.kind.number() == number && found.event.job == job);
+            .filter(|found| found.event.job == job && decides(found.event.kind.number()))
+            .last()
+            .is_some_and(|found| found.event.kind.number() == number);
     }
-    let head = format!("{number:03} ({:03}.{:03}.{:03}) ", job.cluster, job.proc_, job.subproc);
-    tail.lines().any(|line| line.starts_with(&head))
+    let rest = format!(" ({:03}.{:03}.{:03}) ", job.cluster, job.proc_, job.subproc);
+    let numbers = tail.lines().filter_map(|line| {
+        let found = line.get(..3)?.parse().ok()?;
+        line.get(3..)?.starts_with(&rest).then_some(found)
+    });
+    numbers.filter(|found| decides(*found)).last() == Some(number)
 }
 
 #[cfg(test)]
@@ -281,6 +292,7 @@ mod tests {
             path: path.to_str().unwrap().to_owned(),
             xml: false,
             once: false,
+            newest: false,
             event: Event { job: EventJob::new(cluster, 0), time: EventTime::seconds(0), kind },
             more: 0,
         }
@@ -350,6 +362,30 @@ mod tests {
             assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
             writer.round([order(2, true)].into_iter());
             assert!(std::fs::metadata(&path).unwrap().len() > before);
+        }
+    }
+
+    #[test]
+    fn a_second_hold_is_written_though_the_first_stands_there() {
+        for xml in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let held = || Kind::Held(userlog::Held { reason: "again".into(), code: 1, subcode: 0 });
+            let order = |kind, once| {
+                let entry = LogEntry { xml, once, newest: once, ..entry(&path, 1, kind) };
+                Order::Entry(Box::new(entry))
+            };
+            let mut writer = Writer::default();
+            let length = || std::fs::metadata(&path).unwrap().len();
+            writer.round([order(held(), false), order(Kind::Released(None), false)].into_iter());
+            let before = length();
+            writer.round([order(Kind::Released(None), true)].into_iter());
+            assert_eq!(length(), before, "the release stands there");
+            writer.round([order(held(), true)].into_iter());
+            let with_second = length();
+            assert!(with_second > before, "the first hold is not the second");
+            writer.round([order(held(), true)].into_iter());
+            assert_eq!(length(), with_second);
         }
     }
 

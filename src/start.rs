@@ -154,7 +154,7 @@ fn build(
     let uid = geteuid().as_raw();
     let store = Arc::new(Store::open(&state_dir.spool(), uid).context("cannot open the spool")?);
     let wrapper = options.job_wrapper.as_deref().map(|path| take_wrapper(path, &store)).transpose()?;
-    let storage = FileStorage::new(&state_dir.journal());
+    let mut storage = FileStorage::new(&state_dir.journal());
     let jobs = std::path::absolute(state_dir.spool().join("jobs")).context("cannot find the working directory")?;
     let spool_text =
         jobs.to_str().with_context(|| format!("the state dir {} is no UTF-8", state_dir.path().display()))?;
@@ -182,6 +182,7 @@ fn build(
     });
     let recovered = recovery::recover(&storage, &store, &mut core)?;
     recovery::tell_tail(&recovered.journal);
+    recovered.journal.settle(&mut storage).context("cannot sync the journal")?;
     recovery::tidy(&store, core.blobs().into_iter()).context("cannot tidy the spool")?;
     recovery::tidy_jobs(&jobs, |job| core.is_spooled(job)).context("cannot tidy the spool")?;
     let clock = Clock::new(&recovered.past, now);

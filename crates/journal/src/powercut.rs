@@ -4,11 +4,15 @@
 //! each unsynced 512-byte sector is, by the seed, kept, zeroed, filled with garbage or torn in the middle; the file may
 //! have any length between the synced and the written one; each creation and removal since the last directory sync
 //! happened or not. [`Disk::power_off_after`] stops everything at a chosen operation, [`Disk::set_capacity`] makes the
-//! disk fill up in the middle of a write.
+//! disk fill up in the middle of a write, [`Disk::set_append_fails`] and [`Disk::set_sync_fails`] are what a broken one does.
+//! [`Disk::newly_durable`] tells which records no power cut can take any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use crate::frame::{self, HEADER_LEN, Head, KIND_GAP, KIND_SYNC_MARK};
+use crate::record::Record;
+use crate::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use crate::storage::Storage;
 
 const SECTOR: usize = 512;
@@ -53,6 +57,9 @@ pub struct Disk {
     operations_left: Option<u64>,
     capacity: Option<u64>,
     sync_fails: bool,
+    append_fails: bool,
+    /// How far [`Disk::newly_durable`] has come in each segment.
+    told: BTreeMap<u64, usize>,
 }
 
 impl Disk {
@@ -74,6 +81,31 @@ impl Disk {
     /// Makes all syncs fail from now on, or no longer.
     pub fn set_sync_fails(&mut self, fails: bool) {
         self.sync_fails = fails;
+    }
+
+    /// Makes all appends fail half done from now on, or no longer.
+    pub fn set_append_fails(&mut self, fails: bool) {
+        self.append_fails = fails;
+    }
+
+    /// The records that became durable since the last call, oldest first: synced, in a file whose name is synced.
+    pub fn newly_durable(&mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        for (segment, inode) in &self.synced_folder {
+            let bytes = &self.inodes[*inode].synced;
+            let at = self.told.entry(*segment).or_insert(SEGMENT_HEADER_LEN);
+            let Ok(header) = SegmentHeader::parse(&bytes[..bytes.len().min(SEGMENT_HEADER_LEN)]) else { continue };
+            while let Some(head) = bytes.get(*at..).and_then(|rest| rest.first_chunk::<HEADER_LEN>())
+                && let Some(head) = Head::parse(head, header.salt())
+                && let Some(payload) = bytes.get(*at + HEADER_LEN..*at + HEADER_LEN + head.len as usize)
+            {
+                *at += HEADER_LEN + payload.len();
+                if !matches!(head.kind, KIND_SYNC_MARK | KIND_GAP) {
+                    records.extend(frame::decode(head.kind, head.version, payload));
+                }
+            }
+        }
+        records
     }
 
     /// The power fails and comes back.
@@ -193,6 +225,7 @@ impl Storage for Disk {
 
     fn create(&mut self, segment: u64) -> io::Result<()> {
         self.power()?;
+        self.told.remove(&segment);
         match self.folder.get(&segment) {
             Some(inode) => self.inodes[*inode].written.clear(),
             None => {
@@ -212,6 +245,10 @@ impl Storage for Disk {
                 self.inodes[inode].written.extend_from_slice(&bytes[..done]);
                 return Err(power_is_off());
             }
+        }
+        if self.append_fails {
+            self.inodes[inode].written.extend_from_slice(&bytes[..bytes.len() / 2]);
+            return Err(io::Error::other("input/output error"));
         }
         let room = self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.size()));
         let fitting = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));

@@ -59,6 +59,19 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// Brings to disk what was read back and may be in the machine's memory only, so that a power cut cannot take from the
+    /// queue what was told of it after a crash. To be done before anything is told.
+    ///
+    /// # Errors
+    /// What the storage says; then the journal must not be used.
+    pub fn settle(&self, storage: &mut impl Storage) -> std::io::Result<()> {
+        // Each older one was synced before the next began.
+        match self.segments.last_key_value() {
+            Some((segment, _)) => storage.sync(*segment),
+            None => Ok(()),
+        }
+    }
+
     /// A writer that goes on where the journal ends, in a new segment. `fresh_id` is taken if there is no journal yet.
     ///
     /// The torn tail, if any, stays in its file; the header of the new segment says that it does not count. The first

@@ -243,6 +243,12 @@ impl Writer {
         &self.segments
     }
 
+    /// The segments that this writer has begun, oldest first.
+    pub(crate) fn own_segments(&self) -> impl DoubleEndedIterator<Item = u64> + use<> {
+        let all: Vec<u64> = self.segments.range(self.first_own..).map(|(segment, _)| *segment).collect();
+        all.into_iter()
+    }
+
     /// Hands out what has gathered, `None` if nothing has. The next call comes after the batch was carried out (and
     /// synced, if it asks) or abandoned.
     pub fn take_batch(&mut self) -> Option<Batch> {

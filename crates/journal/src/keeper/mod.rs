@@ -104,6 +104,8 @@ pub struct Keeper<S, C, R> {
     state: State,
     /// Segment and newest record that were written and not synced. A segment is synced before the next begins.
     unsynced: Option<(u64, u64)>,
+    /// The segment that was synced last, and its length then.
+    sound: Option<(u64, u64)>,
 }
 
 impl<S, C, R> std::fmt::Debug for Keeper<S, C, R> {
@@ -117,7 +119,17 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
     /// checkpoint, which stand in its records; `report` is called in the midst of [`Keeper::take`], as soon as a thing is true.
     pub fn new(writer: Writer, storage: S, compaction: Compaction, contents: C, report: R) -> Self {
         let numbers = Numbers::default();
-        Keeper { writer, storage, compaction, contents, numbers, report, state: State::Open, unsynced: None }
+        Keeper {
+            writer,
+            storage,
+            compaction,
+            contents,
+            numbers,
+            report,
+            state: State::Open,
+            unsynced: None,
+            sound: None,
+        }
     }
 
     /// The storage, for a look at what is there.
@@ -213,8 +225,23 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             }
             Failure::Final(reason) => {
                 self.state = State::Failed;
+                self.drop_unsynced();
                 (self.report)(Told::Failed(reason));
             }
+        }
+    }
+
+    /// What no sync has covered goes, as far as the storage still obeys: whoever waits for it is about to be refused, and must
+    /// not find it done after the next start.
+    fn drop_unsynced(&mut self) {
+        let (sound, len) = self.sound.unwrap_or((0, 0));
+        let own = self.writer.own_segments();
+        for segment in own.rev().filter(|segment| *segment > sound) {
+            let _ = self.storage.remove(segment);
+        }
+        let _ = self.storage.sync_dir();
+        if self.sound.is_some() {
+            let _ = Step::Truncate { segment: sound, len }.carry_out(&mut self.storage);
         }
     }
 
@@ -306,6 +333,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         }
         if let Some((segment, upto_seq)) = self.unsynced.take() {
             self.storage.sync(segment).map_err(|error| Failure::Final(error.to_string()))?;
+            self.sound = self.storage.len(segment).ok().map(|len| (segment, len));
             self.writer.synced(upto_seq);
         }
         Ok(true)

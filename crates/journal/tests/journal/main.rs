@@ -5,6 +5,7 @@ mod compat;
 mod damage;
 mod document;
 mod full_disk;
+mod keeper;
 mod power_cut;
 mod records;
 mod round_trip;

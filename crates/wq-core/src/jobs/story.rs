@@ -97,6 +97,13 @@ pub struct Hold {
     pub reason: Box<str>,
 }
 
+impl Hold {
+    /// Of its record.
+    pub(crate) fn of(held: &journal::Held) -> Hold {
+        Hold { code: held.code, subcode: held.subcode, reason: held.reason.as_str().into() }
+    }
+}
+
 /// The end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {

@@ -10,7 +10,7 @@ use super::factories::Meant;
 use super::promises::Then;
 use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Caller;
-use crate::jobs::{Departure, Slot, Status};
+use crate::jobs::{Hold, Slot, Status};
 use crate::run::{State, Verdict};
 
 impl Master {
@@ -159,11 +159,7 @@ impl Master {
         if let Some(attempt) = job.story().attempt {
             self.killed(now, attempt);
         }
-        let last = RecordNo(self.next_record.0 - 1);
-        self.leave_removed(now, last, id);
-        if self.table.find(id).is_some_and(|slot| self.table.get(slot).story().departure == Departure::None) {
-            self.leave(now, slot, None);
-        }
+        self.when_settled(now, Then::LeaveForced(id));
         JobOutcome::Success
     }
 
@@ -197,8 +193,8 @@ impl Master {
             self.table.get_mut(slot).story_mut().count_vacate("UserHoldJob", &held.reason, now.seconds());
         }
         self.apply_held(slot, &held);
-        if !self.stop_run(now, slot, Verdict::Hold) {
-            self.when_stored(no, Then::Held(id));
+        if !self.stop_run(now, slot, Verdict::Hold(no)) {
+            self.when_stored(no, Then::Held(id, Box::new(Hold::of(&held))));
         }
     }
 
@@ -212,10 +208,12 @@ impl Master {
         let no = self.record(Record::Released(released.clone()));
         // The log hears of the hold when the run is over; a release does not overtake it.
         if let Some(attempt) = self.table.get(slot).story().attempt.and_then(|id| self.attempts.get_mut(&id))
-            && attempt.state == State::Killing(Verdict::Hold)
+            && matches!(attempt.state, State::Killing(Verdict::Hold(_)))
         {
             attempt.state = State::Killing(Verdict::Nothing);
-            self.log_held(now, no, slot);
+            if let Some(hold) = self.table.get(slot).story().hold.clone() {
+                self.when_stored(no, Then::Held(id, Box::new(hold)));
+            }
         }
         self.apply_released(slot, &released.reason, released.at_s);
         self.when_stored(no, Then::Released(id));

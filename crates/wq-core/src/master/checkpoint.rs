@@ -195,7 +195,7 @@ impl Master {
     }
 
     fn holds_under_way(&self) -> Vec<AttemptId> {
-        let holds = |attempt: &crate::run::Attempt| attempt.state == State::Killing(Verdict::Hold);
+        let holds = |attempt: &crate::run::Attempt| matches!(attempt.state, State::Killing(Verdict::Hold(_)));
         self.attempts.iter().filter(|(_, attempt)| holds(attempt)).map(|(id, _)| *id).collect()
     }
 

@@ -7,8 +7,8 @@ use super::promises::Logged;
 use super::timers::Timer;
 use crate::ids::{AttemptId, RecordNo, Timestamp};
 use crate::io::{Effect, LogEntry, Trouble};
-use crate::jobs::Slot;
-use crate::run::TransferMode;
+use crate::jobs::{Hold, Slot};
+use crate::run::{State, TransferMode, Verdict};
 
 /// How long until the journal hears how far the event logs are.
 const UPTO_S: u64 = 5;
@@ -70,7 +70,7 @@ impl Master {
         }
         let millis = (now.0 / 1000 % 1000) as u16;
         let time = EventTime { wall_s: now.seconds() + self.wall_offset_s, millis };
-        let entry = LogEntry { path, xml, once, event: make(job, time), more: 0 };
+        let entry = LogEntry { path, xml, once, newest: false, event: make(job, time), more: 0 };
         match &mut self.recovery {
             Some(recovery) => recovery.events.push((no, entry)),
             None => {
@@ -94,13 +94,28 @@ impl Master {
         }
     }
 
-    pub(super) fn events_due(&mut self, _now: Timestamp) {
+    pub(super) fn events_due(&mut self, now: Timestamp) {
         self.events.timer_set = false;
-        if self.events.written > self.events.marked {
-            self.events.marked = self.events.written;
-            let token = self.log_mark(Logged::Upto(self.events.written));
+        let upto = self.events_complete();
+        if upto > self.events.marked {
+            self.events.marked = upto;
+            let token = self.log_mark(Logged::Upto(upto));
             self.effect(Effect::LogMark { token });
         }
+        if self.events.written > upto && !std::mem::replace(&mut self.events.timer_set, true) {
+            self.timers.set(now.plus_s(UPTO_S), Timer::EventsUpto);
+        }
+    }
+
+    /// No event of a record up to this one is still to come. One that tells of a promise waits for the disk, one of a hold
+    /// also for the end of the run, and events of later records overtake both.
+    fn events_complete(&self) -> RecordNo {
+        let holds = self.attempts.values().filter_map(|attempt| match attempt.state {
+            State::Killing(Verdict::Hold(no)) => Some(no),
+            _ => None,
+        });
+        let open = holds.chain(self.promises.first_waiting()).min();
+        self.events.written.min(RecordNo(open.map_or(u64::MAX, |no| no.0 - 1)))
     }
 
     /// The schedd's address as it stands in events.
@@ -177,9 +192,8 @@ impl Master {
     }
 
     /// The hold is durable and the run over: the log hears of it, and the job's policy may have something to say.
-    pub(super) fn log_held(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
+    pub(super) fn log_held(&mut self, now: Timestamp, no: RecordNo, slot: Slot, hold: &Hold) {
         self.state_changed(slot);
-        let Some(hold) = self.table.get(slot).story().hold.clone() else { return };
         self.log(now, no, slot, |job, time| Event::held(job, time, &hold.reason, hold.code, hold.subcode));
     }
 

@@ -11,8 +11,8 @@ use super::Master;
 use super::promises::Then;
 use crate::ids::{AttemptId, RecordNo, Timestamp};
 use crate::io::{Effect, Notice, Trouble};
-use crate::jobs::Slot;
 use crate::jobs::view::JobView;
+use crate::jobs::{Hold, Slot};
 
 const HOLD: &str = "onexithold";
 const REMOVE: &str = "onexitremove";
@@ -97,7 +97,7 @@ impl Master {
         let no = self.record(Record::Held(held.clone()));
         self.apply_stopped(slot, now.seconds());
         self.apply_held(slot, &held);
-        self.when_stored(no, Then::Held(job));
+        self.when_stored(no, Then::Held(job, Box::new(Hold::of(&held))));
         self.effect(Effect::Notice(Notice::JobHeld { job, trouble: trouble.clone() }));
     }
 

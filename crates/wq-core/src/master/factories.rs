@@ -18,7 +18,7 @@ use super::timers::Timer;
 use crate::ids::{JobId, RecordNo, Timestamp};
 use crate::io::Caller;
 use crate::jobs::template::SortedAd;
-use crate::jobs::{NewCluster, OwnerId, Status};
+use crate::jobs::{Hold, NewCluster, OwnerId, Status};
 use crate::run::BlobUse;
 
 /// Set in a record: jobs up to this one have entered.
@@ -362,7 +362,7 @@ impl Master {
                 let held = Held { job, at_s: now.seconds(), code, subcode, reason, attempt: None, exit: None };
                 // Written behind the record that brings the job: a restart finds it.
                 let no = self.record(Record::Held(held.clone()));
-                self.when_stored(no, Then::Held(job));
+                self.when_stored(no, Then::Held(job, Box::new(Hold::of(&held))));
                 self.factories.by_cluster.get_mut(&cluster).expect("just seen").holding.insert(proc, held);
             }
         }

@@ -21,7 +21,7 @@ impl Master {
         story.holds += 1;
         // Only code 1 was somebody's wish.
         story.system_holds += u32::from(held.code != 1);
-        story.hold = Some(Hold { code: held.code, subcode: held.subcode, reason: held.reason.as_str().into() });
+        story.hold = Some(Hold::of(held));
         story.departure = Departure::None;
         if let Some(exit) = held.exit {
             story.completions += 1;
@@ -210,7 +210,7 @@ impl Master {
             self.table.get_mut(slot).story_mut().count_vacate("HoldByPolicy", &held.reason, now.seconds());
         }
         self.apply_held(slot, &held);
-        self.when_stored(no, Then::Held(id));
+        self.when_stored(no, Then::Held(id, Box::new(Hold::of(&held))));
         self.effect(Effect::Notice(Notice::JobHeld { job: id, trouble: trouble.clone() }));
     }
 
@@ -338,26 +338,25 @@ impl Master {
         let Some(attempt) = self.attempts.get(&id) else { return };
         let State::Killing(verdict) = attempt.state.clone() else { return };
         let (slot, job) = (attempt.slot, attempt.job);
-        let no = self.next_record;
         match verdict {
             Verdict::Remove => {
                 self.drop_attempt(id);
                 self.apply_stopped(slot, now.seconds());
-                self.leave_removed(now, no, job);
+                self.when_settled(now, Then::Leave(job));
             }
-            Verdict::Hold => {
+            Verdict::Hold(_) => {
                 self.drop_attempt(id);
                 self.apply_stopped(slot, now.seconds());
-                self.log_held(now, no, slot);
+                if let Some(hold) = self.table.get(slot).story().hold.clone() {
+                    self.when_settled(now, Then::Held(job, Box::new(hold)));
+                }
             }
             Verdict::Requeue(reason, text) => self.lose(now, id, reason, false, &text),
             Verdict::Nothing => {
                 self.drop_attempt(id);
                 self.apply_stopped(slot, now.seconds());
                 // Released before its old run was over: it waited for this moment.
-                if self.table.get(slot).status() == Status::Idle {
-                    self.make_ready(now, slot);
-                }
+                self.when_settled(now, Then::Ready(job));
             }
         }
     }

@@ -7,6 +7,7 @@ use control_proto::{Refusal, Reply};
 use super::Master;
 use crate::ids::{AttemptId, ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Effect;
+use crate::jobs::{Departure, Hold};
 
 /// What happens when a record is on disk.
 #[derive(Debug)]
@@ -15,12 +16,16 @@ pub(super) enum Then {
     Enter(Box<journal::Submitted>),
     /// Further jobs of a cluster, up to this one, enter the queue.
     Materialized(JobId),
-    /// A job that ran nowhere leaves.
+    /// A job that runs nowhere leaves.
     Leave(JobId),
-    /// A job is held: its log hears of it.
-    Held(JobId),
+    /// The same at once, whatever its owner wants to see of it.
+    LeaveForced(JobId),
+    /// A job is held: its log hears of it, and of this reason, whatever became of the job meanwhile.
+    Held(JobId, Box<Hold>),
     /// A job may run again.
     Released(JobId),
+    /// The same for one whose old run was not over when it was released.
+    Ready(JobId),
     /// An attempt has ended for good.
     Ended(AttemptId),
     /// The outputs of a spooled job were fetched: it may leave.
@@ -42,6 +47,8 @@ pub(super) enum Then {
 pub(super) struct Promises {
     waiting: VecDeque<(RecordNo, Then)>,
     last: Option<RecordNo>,
+    /// Everything up to here is on disk.
+    stored: RecordNo,
 }
 
 impl Promises {
@@ -52,6 +59,16 @@ impl Promises {
     /// Jobs are on their way into the queue.
     pub(super) fn bring_jobs(&self) -> bool {
         self.waiting.iter().any(|(_, then)| matches!(then, Then::Enter(_) | Then::Materialized(_)))
+    }
+
+    /// The first record that something waits for.
+    pub(super) fn first_waiting(&self) -> Option<RecordNo> {
+        self.waiting.front().map(|(no, _)| *no)
+    }
+
+    /// The last promise made, while it is not on disk.
+    fn open(&self) -> Option<RecordNo> {
+        self.last.filter(|last| *last > self.stored)
     }
 
     /// The last promise made.
@@ -78,7 +95,16 @@ impl Master {
         self.promises.waiting.push_back((no, then));
     }
 
+    /// Does something that rests on promises made before: at once if all of them are on disk, else when they are.
+    pub(super) fn when_settled(&mut self, now: Timestamp, then: Then) {
+        match self.promises.open() {
+            Some(last) => self.when_stored(last, then),
+            None => self.fulfil(now, RecordNo(self.next_record.0 - 1), then),
+        }
+    }
+
     pub(super) fn stored(&mut self, now: Timestamp, upto: RecordNo) {
+        self.promises.stored = self.promises.stored.max(upto);
         while self.promises.waiting.front().is_some_and(|(no, _)| *no <= upto) {
             let (no, then) = self.promises.waiting.pop_front().expect("just seen");
             self.fulfil(now, no, then);
@@ -90,9 +116,22 @@ impl Master {
             Then::Enter(submitted) => self.enter(now, no, &submitted),
             Then::Materialized(last) => self.materialized(now, no, last),
             Then::Leave(job) => self.leave_removed(now, no, job),
-            Then::Held(job) => {
+            Then::LeaveForced(job) => {
+                self.leave_removed(now, no, job);
+                if let Some(slot) = self.table.find(job)
+                    && self.table.get(slot).story().departure == Departure::None
+                {
+                    self.leave(now, slot, None);
+                }
+            }
+            Then::Held(job, hold) => {
                 if let Some(slot) = self.table.find(job) {
-                    self.log_held(now, no, slot);
+                    self.log_held(now, no, slot, &hold);
+                }
+            }
+            Then::Ready(job) => {
+                if let Some(slot) = self.table.find(job) {
+                    self.run_again(now, slot);
                 }
             }
             Then::Released(job) => {

@@ -12,7 +12,7 @@ use super::transfer_data::FETCHED;
 use super::{Master, doors};
 use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
 use crate::io::{Effect, LogEntry};
-use crate::jobs::{Slot, Status};
+use crate::jobs::{Hold, Slot, Status};
 use crate::run::State;
 
 /// A job that has ended leaves at once: its end is one of so many before.
@@ -71,7 +71,7 @@ impl Master {
                     self.has_not_ended(slot);
                     self.stop_recovered(slot, held.at_s);
                     self.apply_held(slot, held);
-                    self.log_held(at(held.at_s), no, slot);
+                    self.log_held(at(held.at_s), no, slot, &Hold::of(held));
                 }
             }
             Record::Released(released) => {
@@ -266,7 +266,12 @@ impl Master {
         if self.recovery.is_some() {
             self.booted(self.config.boot_id);
         }
-        let Some(recovery) = self.recovery.take() else { return };
+        let Some(mut recovery) = self.recovery.take() else { return };
+        let mut seen = BTreeSet::new();
+        for (_, entry) in recovery.events.iter_mut().rev() {
+            let is_hold = matches!(entry.event.kind, userlog::Kind::Held(_) | userlog::Kind::Released(_));
+            entry.newest = is_hold && seen.insert((entry.event.job.cluster, entry.event.job.proc_));
+        }
         if self.config.history {
             self.leave_again(now, &recovery.departures, &recovery.doubts);
         }

@@ -517,7 +517,8 @@ impl Master {
     /// A held job was released: it waits for a worker, or its result is fetched again where it still lies.
     pub(super) fn run_again(&mut self, now: Timestamp, slot: crate::jobs::Slot) {
         let job = self.table.get(slot);
-        if job.status() != Status::Idle || self.fetch_again(now, slot) {
+        // It waits already where it was held and released again before the first release was on disk.
+        if job.status() != Status::Idle || job.is_waiting() || self.fetch_again(now, slot) {
             return;
         }
         // A run that is being killed says so itself when it is over.

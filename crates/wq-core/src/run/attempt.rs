@@ -3,7 +3,7 @@
 use journal::{Exit, LostReason};
 use wq_proto::TaskId;
 
-use crate::ids::{BlobId, JobId, LinkId, Timestamp};
+use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
 use crate::io::{Delivery, Trouble};
 use crate::jobs::Slot;
 use crate::jobs::limits::LimitsId;
@@ -36,8 +36,8 @@ pub enum State {
 pub enum Verdict {
     /// The job leaves.
     Remove,
-    /// The job stays held.
-    Hold,
+    /// The job stays held, by this record.
+    Hold(RecordNo),
     /// The job goes back to the queue for this reason.
     Requeue(LostReason, String),
     /// Its story has gone on already; if it waits, it waits only for this.

@@ -6,6 +6,7 @@ mod checkpoint;
 mod crashes;
 mod deferral;
 mod doors;
+mod durable;
 mod editing;
 mod exits;
 mod factories;
