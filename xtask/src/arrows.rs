@@ -47,6 +47,11 @@ const RULES: &[Rule] = &[
         ours: &["classad", "control-proto", "journal", "shims", "submit-lang", "wq-core", "wq-proto"],
         foreign: None,
     },
+    Rule {
+        package: "wq-sim",
+        ours: &["control-proto", "journal", "userlog", "wq-core", "wq-proto"],
+        foreign: Some(&["bytes"]),
+    },
     Rule { package: "testkit", ours: &["wq-proto"], foreign: None },
     Rule { package: "xtask", ours: &[], foreign: None },
 ];

@@ -1,0 +1,3 @@
+//! Seeds: some thousands of histories without a broken promise, and each deliberate mistake seen.
+
+mod seeds;
