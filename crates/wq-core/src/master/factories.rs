@@ -183,29 +183,37 @@ impl Master {
         }
     }
 
-    /// During recovery: those of which nothing is left are gone.
+    /// During recovery: those of which nothing is left are gone. A job whose outputs were in doubt leaves behind others that
+    /// left later than it: the cluster ends with the last of them all.
     pub(super) fn close_recovered(&mut self, at: Timestamp, no: RecordNo) {
-        for cluster in std::mem::take(&mut self.factories.due) {
-            match self.recovery.as_mut().and_then(|recovery| recovery.closing.as_mut()) {
-                Some(closing) => {
-                    let last = closing.entry(cluster).or_insert((no, at));
-                    *last = (no, at).max(*last);
-                }
-                None => self.close_factory_of(at, no, cluster),
-            }
+        let due = std::mem::take(&mut self.factories.due);
+        let Some(recovery) = &mut self.recovery else { return };
+        for cluster in &due {
+            let last = recovery.last_left.entry(*cluster).or_insert((no, at));
+            *last = (no, at).max(*last);
+        }
+        if !recovery.in_checkpoint {
+            due.into_iter().for_each(|cluster| self.close_if_left(cluster));
         }
     }
 
     /// All jobs of a checkpoint are known.
     pub(super) fn close_restored(&mut self) {
-        let closing = self.recovery.as_mut().and_then(|recovery| recovery.closing.take());
-        for (cluster, (no, at)) in closing.unwrap_or_default() {
-            self.close_factory_of(at, no, cluster);
-        }
-        if let Some(recovery) = &mut self.recovery {
-            // Theirs among the others'.
-            recovery.events.sort_by_key(|(no, _)| *no);
-            recovery.forget_written();
+        let Some(recovery) = &mut self.recovery else { return };
+        recovery.in_checkpoint = false;
+        let clusters: Vec<u32> = recovery.last_left.keys().copied().collect();
+        clusters.into_iter().for_each(|cluster| self.close_if_left(cluster));
+    }
+
+    fn close_if_left(&mut self, cluster: u32) {
+        let Some((no, at)) = self.recovery.as_ref().and_then(|recovery| recovery.last_left.get(&cluster).copied()) else {
+            return;
+        };
+        self.close_factory_of(at, no, cluster);
+        if !self.factories.by_cluster.contains_key(&cluster)
+            && let Some(recovery) = &mut self.recovery
+        {
+            recovery.last_left.remove(&cluster);
         }
     }
 

@@ -30,14 +30,16 @@ pub(super) struct Recovery {
     boot_id: Option<[u8; 16]>,
     /// Jobs of a checkpoint that are not in the table yet.
     pub(super) restoring: Option<Restoring>,
-    /// In a checkpoint: clusters whose last job seems to have left, and when; others may still follow in it.
-    pub(super) closing: Option<BTreeMap<u32, (RecordNo, Timestamp)>>,
+    /// Whether the records are a checkpoint's: jobs of a cluster may still follow behind others that left.
+    pub(super) in_checkpoint: bool,
+    /// The record, and the time, at which a job left last, of each cluster whose jobs enter one after another.
+    pub(super) last_left: BTreeMap<u32, (RecordNo, Timestamp)>,
     /// The newest `EventsUpto`.
     events_upto: u64,
 }
 
 impl Recovery {
-    pub(super) fn forget_written(&mut self) {
+    fn forget_written(&mut self) {
         self.events.retain(|(no, _)| no.0 > self.events_upto);
     }
 }
@@ -149,7 +151,7 @@ impl Master {
             // Contents are the shell's.
             Record::CheckpointBegin(begin) => {
                 self.next_cluster = self.next_cluster.max(begin.next_cluster);
-                self.recovery.as_mut().expect("records are read before the start").closing = Some(BTreeMap::new());
+                self.recovery.as_mut().expect("records are read before the start").in_checkpoint = true;
             }
             Record::CheckpointCluster(cluster) => self.restore_cluster(cluster),
             Record::CheckpointJob(job) => self.restore_job(job),
@@ -267,6 +269,9 @@ impl Master {
             self.booted(self.config.boot_id);
         }
         let Some(mut recovery) = self.recovery.take() else { return };
+        // The end of a cluster is found late: it stands where it happened, and may be in its log already.
+        recovery.events.sort_by_key(|(no, _)| *no);
+        recovery.forget_written();
         let mut seen = BTreeSet::new();
         for (_, entry) in recovery.events.iter_mut().rev() {
             let is_hold = matches!(entry.event.kind, userlog::Kind::Held(_) | userlog::Kind::Released(_));
