@@ -58,6 +58,7 @@ pub struct Disk {
     capacity: Option<u64>,
     sync_fails: bool,
     append_fails: bool,
+    sync_lies: bool,
     /// How far [`Disk::newly_durable`] has come in each segment.
     told: BTreeMap<u64, usize>,
 }
@@ -81,6 +82,11 @@ impl Disk {
     /// Makes all syncs fail from now on, or no longer.
     pub fn set_sync_fails(&mut self, fails: bool) {
         self.sync_fails = fails;
+    }
+
+    /// Makes all syncs say that they have worked, and do nothing, from now on, or no longer.
+    pub fn set_sync_lies(&mut self, lies: bool) {
+        self.sync_lies = lies;
     }
 
     /// Makes all appends fail half done from now on, or no longer.
@@ -272,7 +278,9 @@ impl Storage for Disk {
         if self.sync_fails {
             return Err(io::Error::other("input/output error"));
         }
-        self.inodes[inode].synced = self.inodes[inode].written.clone();
+        if !self.sync_lies {
+            self.inodes[inode].synced = self.inodes[inode].written.clone();
+        }
         Ok(())
     }
 

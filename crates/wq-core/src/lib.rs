@@ -12,6 +12,8 @@ pub mod jobs;
 mod local;
 mod log_entry;
 pub mod master;
+#[cfg(feature = "mistakes")]
+mod mistakes;
 mod notice;
 mod plan;
 pub mod run;
@@ -19,6 +21,8 @@ pub mod workers;
 
 pub use io::{Effect, Input};
 pub use master::{Config, Master, Zone};
+#[cfg(feature = "mistakes")]
+pub use mistakes::Mistake;
 
 #[cfg(test)]
 mod bench;

@@ -9,6 +9,7 @@ use wq_core::Input;
 use wq_core::ids::BlobId;
 use wq_core::io::{Ask, BlobIn};
 
+use crate::mistakes::Mistake;
 use crate::options::Fault;
 use crate::queue::SECOND;
 use crate::world::{Event, World};
@@ -114,7 +115,9 @@ impl World {
         self.queue.put(self.now + 5 * SECOND, Event::Door);
         let Some(service) = self.service.as_ref().filter(|_| !self.draining) else { return };
         let files: Vec<(Taken, usize)> = self.machine.spool.iter().map(|(file, tag)| (*file, *tag)).collect();
-        let (gone, new): (Vec<_>, Vec<_>) = files.into_iter().partition(|(file, _)| service.core.has_taken(file));
+        let (gone, new): (Vec<_>, Vec<_>) = files.into_iter().partition(|(file, _)| {
+            service.core.has_taken(file) && !self.options.mistake.is_some_and(|m| m == Mistake::FileTwice)
+        });
         // Between the look and the unlink anything may happen.
         let unlinked: Vec<Taken> = gone.into_iter().map(|(file, _)| file).filter(|_| !self.chance.once_in(3)).collect();
         for file in &unlinked {

@@ -11,6 +11,7 @@ mod clients;
 mod disk;
 mod faults;
 mod links;
+mod mistakes;
 mod options;
 mod peer;
 mod queue;
@@ -21,10 +22,9 @@ mod truth;
 mod wire;
 mod world;
 
+pub use mistakes::Mistake;
 pub use options::{Fault, Faults, Options};
 pub use world::Outcome;
-#[cfg(feature = "mistakes")]
-pub use wq_core::Mistake;
 
 /// Lets one history happen.
 pub fn simulate(seed: u64, options: Options) -> Outcome {

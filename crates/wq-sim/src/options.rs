@@ -1,5 +1,7 @@
 //! What is simulated: faults by name, and how long.
 
+use crate::mistakes::Mistake;
+
 /// A table of faults: variant, name on the command line, what it does.
 macro_rules! faults {
     ($($variant:ident $name:literal $about:literal,)*) => {
@@ -123,19 +125,12 @@ pub struct Options {
     /// Print what happens.
     pub verbose: bool,
     /// A deliberate mistake of the master or of the wiring.
-    #[cfg(feature = "mistakes")]
-    pub mistake: Option<crate::Mistake>,
+    pub mistake: Option<Mistake>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            faults: Faults::all(),
-            steps: 1_500,
-            verbose: false,
-            #[cfg(feature = "mistakes")]
-            mistake: None,
-        }
+        Options { faults: Faults::all(), steps: 1_500, verbose: false, mistake: None }
     }
 }
 

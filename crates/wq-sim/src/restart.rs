@@ -5,14 +5,17 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use control_proto::{Query, Request};
 use journal::keeper::{Compaction, Keeper, Order, Told};
 use journal::{BlobHash, ClockMark, Record, replay};
-use wq_core::ids::{BlobId, RecordNo};
-use wq_core::{Config, Input, Master};
+use wq_core::ids::{BlobId, ClientId, RecordNo};
+use wq_core::io::Ask;
+use wq_core::{Config, Effect, Input, Master};
 
 use crate::clients::{PROBE, Plan};
 use crate::faults::mend;
 use crate::links::WATCH;
+use crate::mistakes::Mistake;
 use crate::queue::SECOND;
 use crate::service::{Blobs, Service};
 use crate::world::{Event, Turn, World};
@@ -91,6 +94,9 @@ impl World {
             return;
         }
         self.run += 1;
+        if self.errs(Mistake::WrongZero) {
+            self.answer_too_early();
+        }
         let mut disk = self.machine.journal.take().expect("the master that had it is gone");
         let config =
             Config { boot_id: [self.machine.boots; 16], wall_offset_s: self.wall_offset_s, ..self.config.clone() };
@@ -106,6 +112,7 @@ impl World {
             Ok(recovery) => recovery,
             Err(error) => return self.auditor.violated(format!("the journal cannot be read: {error}")),
         };
+        disk.set_sync_lies(self.errs(Mistake::LyingSync));
         recovery.settle(&mut disk).expect("the disk was mended");
         for record in disk.newly_durable() {
             self.auditor.durable(&record);
@@ -139,6 +146,20 @@ impl World {
         self.asked(PROBE, Box::new(Plan::Query));
         for (client, plan) in backlog {
             self.asked(client, plan);
+        }
+    }
+
+    /// The mistake that promise P6 is about: a listing from a core that has read nothing yet.
+    fn answer_too_early(&mut self) {
+        let mut core = Master::new(self.config.clone());
+        let request = self.auditor.asked(&Plan::Query);
+        core.start(self.clock());
+        let ask = Ask::Other(Request::Query(Query { totals_only: true, ..Query::default() }));
+        core.handle(self.clock(), Input::Asked { client: ClientId(1), caller: World::caller(), ask });
+        while let Some(effect) = core.poll_effect() {
+            if let Effect::Finish { end, .. } = effect {
+                self.auditor.listed(request, &[], end.all.jobs);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use wq_core::{Effect, Input};
 use wq_proto::ToWorker;
 
 use crate::disk::{Entry, Row};
+use crate::mistakes::Mistake;
 use crate::options::Fault;
 use crate::queue::{Micros, SECOND};
 use crate::service::{HistoryOrder, LogOrder};
@@ -109,7 +110,7 @@ impl World {
                 self.auditor.recorded(&record);
                 let checkpoint = matches!(*record, Record::CheckpointBegin(_));
                 self.order(Order::Record { no: Some(no.0), record, promise });
-                if checkpoint {
+                if checkpoint && !self.errs(Mistake::NoClockMark) {
                     // The older ones go with their segments.
                     self.mark_clock();
                 }
@@ -159,7 +160,8 @@ impl World {
             Effect::Rows { client, payload } => self.rows(client, &payload),
             Effect::Finish { client, end } => self.listing_ends(client, &end),
             Effect::Ended => self.service.as_mut().expect("an effect has a master").ended = true,
-            Effect::Notice(_) => {}
+            // Nobody submits jobs for the submit host here.
+            Effect::Notice(_) | Effect::StartLocal { .. } | Effect::EndLocal { .. } => {}
         }
     }
 
@@ -321,7 +323,9 @@ impl World {
         let service = self.service.as_mut().expect("a turn has a master");
         service.history_sync_due = false;
         let upto = service.archived;
-        self.machine.synced_history = self.machine.history.clone();
+        if !self.errs(Mistake::HistoryNotSynced) {
+            self.machine.synced_history = self.machine.history.clone();
+        }
         self.later(0, Turn::Input(Box::new(Input::ArchiveSynced { upto })));
     }
 

@@ -16,6 +16,7 @@ use crate::chance::Chance;
 use crate::clients::Plan;
 use crate::disk::Machine;
 use crate::links::{Conn, WATCH};
+use crate::mistakes::Mistake;
 use crate::options::{Fault, Options};
 use crate::peer::{Nature, Peer};
 use crate::queue::{Micros, Queue, SECOND};
@@ -161,6 +162,11 @@ impl World {
             one_write: !chance.once_in(4),
             losses_max: chance.between(2, 6) as u32,
             owner_held_max: 1_000_000,
+            #[cfg(feature = "mistakes")]
+            mistake: match options.mistake {
+                Some(Mistake::Core(mistake)) => Some(mistake),
+                _ => None,
+            },
             ..Config::default()
         };
         let peers = 2 + chance.below(5);
@@ -324,6 +330,11 @@ impl World {
     /// Whether this fault happens at all, and still.
     pub(crate) fn may(&self, fault: Fault) -> bool {
         self.faults_on && self.options.faults.has(fault)
+    }
+
+    /// Whether this mistake is made.
+    pub(crate) fn errs(&self, mistake: Mistake) -> bool {
+        self.options.mistake == Some(mistake)
     }
 
     /// The service clock.

@@ -132,6 +132,12 @@ impl Master {
                     None => Stage::Stopping(self.holds_under_way()),
                 };
                 let slots: Vec<Slot> = slots.into_iter().map(|(_, slot)| slot).collect();
+                #[cfg(feature = "mistakes")]
+                let slots: Vec<Slot> = if self.errs(crate::Mistake::LostAtCompaction) {
+                    slots.into_iter().filter(|slot| self.table.get(*slot).status() != Status::Held).collect()
+                } else {
+                    slots
+                };
                 self.write_slice(now, &mut checkpoint, &slots);
                 self.write_factories(now, &mut checkpoint, passed);
                 again = Some(PAUSE_US);

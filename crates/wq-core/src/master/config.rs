@@ -84,6 +84,9 @@ pub struct Config {
     pub check_kill_s: u64,
     /// Seconds until a removed job is reported without its worker's confirmation.
     pub confirm_s: u64,
+    /// What the master does wrong on purpose.
+    #[cfg(feature = "mistakes")]
+    pub mistake: Option<crate::Mistake>,
 }
 
 impl Default for Config {
@@ -122,6 +125,8 @@ impl Default for Config {
             check_answer_s: 30,
             check_kill_s: 90,
             confirm_s: 10,
+            #[cfg(feature = "mistakes")]
+            mistake: None,
         }
     }
 }

@@ -333,7 +333,12 @@ impl Master {
             return self.kill_with_care(now, id);
         }
         self.unbook(id);
-        self.effect(Effect::Tell { link, message: ToWorker::Kill(Some(task)) });
+        let tells = true;
+        #[cfg(feature = "mistakes")]
+        let tells = tells && !self.errs(crate::Mistake::RequeueTwice);
+        if tells {
+            self.effect(Effect::Tell { link, message: ToWorker::Kill(Some(task)) });
+        }
         for name in names {
             self.effect(Effect::Tell { link, message: ToWorker::Unlink { name: name.into() } });
         }

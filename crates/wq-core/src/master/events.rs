@@ -53,6 +53,8 @@ impl Master {
         let xml = view.value("userlogusexml").truth() == Some(true);
         let id = view.job.id;
         let once = self.recovery.is_some();
+        #[cfg(feature = "mistakes")]
+        let once = once && !self.errs(crate::Mistake::EventTwice);
         self.log_to(now, no, Log { path, xml, once }, EventJob::new(id.cluster as i32, id.proc_ as i32), make);
     }
 

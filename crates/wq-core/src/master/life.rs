@@ -51,6 +51,10 @@ impl Master {
         let story = self.table.get_mut(slot).story_mut();
         story.attempts = story.attempts.max(started.attempt);
         story.starts += 1;
+        #[cfg(feature = "mistakes")]
+        if self.config.mistake == Some(crate::Mistake::StartNotCounted) {
+            story.starts -= 1;
+        }
         story.first_start_s.get_or_insert(started.at_s);
         story.start_s = Some(started.at_s);
         story.host = Some(started.slot.as_str().into());

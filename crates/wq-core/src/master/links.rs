@@ -232,7 +232,19 @@ impl Master {
             let Some(attempt) = self.attempts.get_mut(&id) else { continue };
             attempt.task = None;
             attempt.booked = false;
-            match attempt.state.clone() {
+            #[cfg(feature = "mistakes")]
+            match (self.config.mistake, &self.attempts[&id].state) {
+                (Some(crate::Mistake::HalfOutput), State::Fetching(_)) => {
+                    self.all_fetched(now, id);
+                    continue;
+                }
+                (Some(crate::Mistake::ForgottenOnLoss), State::Running) => {
+                    self.drop_attempt(id);
+                    continue;
+                }
+                _ => {}
+            }
+            match self.attempts[&id].state.clone() {
                 // It never reached the worker (decision D40).
                 State::Preparing | State::Sending => {
                     self.sending.remove(&id);

@@ -306,6 +306,12 @@ impl Master {
         self.next_cluster
     }
 
+    /// Whether the master makes this mistake.
+    #[cfg(feature = "mistakes")]
+    fn errs(&self, mistake: crate::Mistake) -> bool {
+        self.config.mistake == Some(mistake)
+    }
+
     fn effect(&mut self, effect: Effect) {
         self.effects.push_back(effect);
     }

@@ -92,12 +92,23 @@ pub(super) enum Logged {
 
 impl Master {
     pub(super) fn when_stored(&mut self, no: RecordNo, then: Then) {
+        #[cfg(feature = "mistakes")]
+        if let Then::AnswerLogged(client, reply @ Reply::Submitted { .. }) = then {
+            if self.errs(crate::Mistake::AckBeforeSync) {
+                let token = self.log_mark(Logged::Answer(client, reply));
+                return self.effect(Effect::LogMark { token });
+            }
+            return self.promises.waiting.push_back((no, Then::AnswerLogged(client, reply)));
+        }
         self.promises.waiting.push_back((no, then));
     }
 
     /// Does something that rests on promises made before: at once if all of them are on disk, else when they are.
     pub(super) fn when_settled(&mut self, now: Timestamp, then: Then) {
-        match self.promises.open() {
+        let open = self.promises.open();
+        #[cfg(feature = "mistakes")]
+        let open = open.filter(|_| !self.errs(crate::Mistake::ToldBeforeSync));
+        match open {
             Some(last) => self.when_stored(last, then),
             None => self.fulfil(now, RecordNo(self.next_record.0 - 1), then),
         }

@@ -272,6 +272,11 @@ impl Master {
         // The end of a cluster is found late: it stands where it happened, and may be in its log already.
         recovery.events.sort_by_key(|(no, _)| *no);
         recovery.forget_written();
+        #[cfg(feature = "mistakes")]
+        if self.errs(crate::Mistake::ClusterReused) {
+            let last = self.table.from(JobId::new(0, 0)).last();
+            self.next_cluster = last.map_or(1, |(job, _)| job.cluster + 1);
+        }
         let mut seen = BTreeSet::new();
         for (_, entry) in recovery.events.iter_mut().rev() {
             let is_hold = matches!(entry.event.kind, userlog::Kind::Held(_) | userlog::Kind::Released(_));

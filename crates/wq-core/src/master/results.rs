@@ -109,7 +109,10 @@ impl Master {
         let Some(id) = peer.tasks.get(&result.task).copied() else { return };
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         // The result may overtake the news that the task's last byte is out.
-        if !matches!(attempt.state, State::Running | State::Sending) {
+        let counts = matches!(attempt.state, State::Running | State::Sending);
+        #[cfg(feature = "mistakes")]
+        let counts = counts || self.config.mistake == Some(crate::Mistake::OldResult);
+        if !counts {
             return;
         }
         attempt.raw_exit = result.exit;
@@ -126,7 +129,10 @@ impl Master {
             self.flushed(now, link, id);
         }
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
-        if attempt.state != State::Running {
+        let counts = attempt.state == State::Running;
+        #[cfg(feature = "mistakes")]
+        let counts = counts || self.config.mistake == Some(crate::Mistake::OldResult);
+        if !counts {
             return;
         }
         if let BodyOutcome::Text(text) = body {
@@ -355,7 +361,7 @@ impl Master {
     }
 
     /// Nothing is missing any more that was asked for.
-    fn all_fetched(&mut self, now: Timestamp, id: AttemptId) {
+    pub(super) fn all_fetched(&mut self, now: Timestamp, id: AttemptId) {
         let attempt = self.attempts.get_mut(&id).expect("the caller has it");
         let slot = attempt.slot;
         let program = CommandLine::program(&attempt.files, &attempt.names);
@@ -443,6 +449,10 @@ impl Master {
         self.begin_marks();
         let no = self.record(Record::Ended(ended.clone()));
         self.ended.insert(id, ended);
+        #[cfg(feature = "mistakes")]
+        if self.errs(crate::Mistake::EndBeforeSync) {
+            return self.finish(now, no, id);
+        }
         self.when_stored(no, Then::Ended(id));
     }
 

@@ -1,0 +1,28 @@
+//! The auditor sees: each deliberate mistake is found within a thousand seeds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wq_sim::{Mistake, Options, simulate};
+
+/// Most seeds until a mistake must be found.
+const SEEDS: u64 = 1_000;
+
+/// The first seed that finds a mistake, and what it finds. A broken invariant of the core counts.
+fn found(mistake: Mistake) -> Option<(u64, String)> {
+    let options = Options { mistake: Some(mistake), ..Options::default() };
+    (1..=SEEDS).find_map(|seed| match catch_unwind(AssertUnwindSafe(|| simulate(seed, options))) {
+        Ok(outcome) => outcome.violation.map(|what| (seed, what)),
+        Err(_) => Some((seed, "an invariant of the core".to_owned())),
+    })
+}
+
+#[test]
+fn each_deliberate_mistake_is_found_within_a_thousand_seeds() {
+    let mistakes = Mistake::all();
+    // With the feature `mistakes` also those of the core.
+    assert!(mistakes.len() >= if cfg!(feature = "mistakes") { 15 } else { 5 });
+    for mistake in mistakes {
+        let Some((seed, what)) = found(mistake) else { panic!("{mistake:?} is found by none of {SEEDS} seeds") };
+        println!("{mistake:?}: seed {seed}: {}", what.lines().next().unwrap_or_default());
+    }
+}
