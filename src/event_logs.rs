@@ -274,11 +274,11 @@ fn stands_in(tail: &str, entry: &LogEntry) -> bool {
             .is_some_and(|found| found.event.kind.number() == number);
     }
     let rest = format!(" ({:03}.{:03}.{:03}) ", job.cluster, job.proc_, job.subproc);
-    let numbers = tail.lines().filter_map(|line| {
+    let mut numbers = tail.lines().filter_map(|line| {
         let found = line.get(..3)?.parse().ok()?;
         line.get(3..)?.starts_with(&rest).then_some(found)
     });
-    numbers.filter(|found| decides(*found)).last() == Some(number)
+    numbers.rfind(|found| decides(*found)) == Some(number)
 }
 
 #[cfg(test)]
