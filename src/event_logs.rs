@@ -257,14 +257,11 @@ fn read_tail(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Numbers of holds and releases.
-const HOLDS: [u16; 2] = [12, 13];
-
 /// Whether an event is in the tail of its log: one of its number about its job, and for the newest hold or release the last
 /// of both.
 fn stands_in(tail: &str, entry: &LogEntry) -> bool {
     let (number, job) = (entry.event.kind.number(), entry.event.job);
-    let decides = |found: u16| if entry.newest { HOLDS.contains(&found) } else { found == number };
+    let decides = |found: u16| wq_core::io::decides(number, entry.newest, found);
     if entry.xml {
         let begin = tail.find("<c>").unwrap_or(tail.len());
         return userlog::parse(&tail[begin..], 1970, &local_offset)

@@ -16,7 +16,7 @@ use wq_proto::{FromWorker, ToWorker};
 
 pub use crate::departed::Departed;
 pub use crate::local::{LocalEnd, LocalProgram};
-pub use crate::log_entry::LogEntry;
+pub use crate::log_entry::{LogEntry, decides};
 pub use crate::notice::Notice;
 pub use crate::plan::{Plan, PlannedCopy, PlannedInput, Prepared, PreparedFile};
 

@@ -10,13 +10,20 @@ pub struct LogEntry {
     /// After a crash: the event may be in the file already. Look for its number and job in the file's tail and
     /// write only if it is not there (decision D57).
     pub once: bool,
-    /// With `once`, of a hold or release: nothing later of the two kinds may be missing, so it stands there only if it is the last
-    /// of them in the file. A job may be held for the second time.
+    /// With `once`, of a hold or release: nothing later of the two kinds may be missing, so it stands there only if it is
+    /// the last of them in the file. A job may be held for the second time.
     pub newest: bool,
     /// The event, with wall-clock time.
     pub event: userlog::Event,
     /// The same happened to so many jobs behind this one in its cluster: a submission of a million jobs is one entry.
     pub more: u32,
+}
+
+/// Whether an event `found` in a log decides if one of this number is there: see [`LogEntry::newest`].
+pub fn decides(number: u16, newest: bool, found: u16) -> bool {
+    /// Holds and releases.
+    const HOLDS: [u16; 2] = [12, 13];
+    if newest && HOLDS.contains(&number) { HOLDS.contains(&found) } else { found == number }
 }
 
 impl LogEntry {

@@ -70,10 +70,8 @@ impl Machine {
     /// Appends to an event log, unless the event may stand there and does, by the shell's rule.
     pub(crate) fn log(&mut self, path: &str, entry: Entry, once: bool, newest: bool) -> bool {
         let log = self.logs.entry(path.to_owned()).or_default();
-        let decides = |known: &&Entry| {
-            known.job == entry.job
-                && if newest { matches!(known.number, 12 | 13) } else { known.number == entry.number }
-        };
+        let decides =
+            |known: &&Entry| known.job == entry.job && wq_core::io::decides(entry.number, newest, known.number);
         if once && log.iter().rev().find(decides).is_some_and(|known| known.number == entry.number) {
             return false;
         }

@@ -142,6 +142,7 @@ impl Master {
         if status == Status::Running {
             self.log_evicted(now, no, slot, (BY_REMOVAL, 0), &removed.reason);
         }
+        self.tell_hold_under_way(no, slot);
         self.apply_removed(slot, &removed);
         if !self.stop_run(now, slot, Verdict::Remove) {
             self.when_stored(no, Then::Leave(id));
@@ -198,6 +199,20 @@ impl Master {
         }
     }
 
+    /// The log hears of a hold when the run is over; a release or removal of record `no` does not overtake it.
+    fn tell_hold_under_way(&mut self, no: RecordNo, slot: Slot) {
+        let job = self.table.get(slot);
+        let (id, hold) = (job.id, job.story().hold.clone());
+        if let Some(attempt) = job.story().attempt.and_then(|id| self.attempts.get_mut(&id))
+            && matches!(attempt.state, State::Killing(Verdict::Hold(_)))
+        {
+            attempt.state = State::Killing(Verdict::Nothing);
+            if let Some(hold) = hold {
+                self.when_stored(no, Then::Held(id, Box::new(hold)));
+            }
+        }
+    }
+
     pub(super) fn release(&mut self, now: Timestamp, slot: Slot, reason: &str) -> JobOutcome {
         let job = self.table.get(slot);
         let id = job.id;
@@ -206,15 +221,7 @@ impl Master {
         }
         let released = Released { job: id, at_s: now.seconds(), reason: userlog::one_line(reason) };
         let no = self.record(Record::Released(released.clone()));
-        // The log hears of the hold when the run is over; a release does not overtake it.
-        if let Some(attempt) = self.table.get(slot).story().attempt.and_then(|id| self.attempts.get_mut(&id))
-            && matches!(attempt.state, State::Killing(Verdict::Hold(_)))
-        {
-            attempt.state = State::Killing(Verdict::Nothing);
-            if let Some(hold) = self.table.get(slot).story().hold.clone() {
-                self.when_stored(no, Then::Held(id, Box::new(hold)));
-            }
-        }
+        self.tell_hold_under_way(no, slot);
         self.apply_released(slot, &released.reason, released.at_s);
         self.when_stored(no, Then::Released(id));
         JobOutcome::Success

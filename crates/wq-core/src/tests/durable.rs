@@ -85,6 +85,17 @@ fn a_hold_and_a_release_before_the_first_is_on_disk_are_both_told() {
 }
 
 #[test]
+fn a_hold_that_a_removal_overtakes_is_told_before_it() {
+    let (mut b, link) = running();
+    act(&mut b, Action::Hold);
+    act(&mut b, Action::Remove);
+    store(&mut b);
+    assert_eq!(b.event_numbers(JOB), [0, 1, 4, 12], "its worker has not confirmed");
+    b.say(link, FromWorker::Alive);
+    assert_eq!(b.event_numbers(JOB), [0, 1, 4, 12, 9]);
+}
+
+#[test]
 fn two_releases_before_the_first_is_on_disk_queue_the_job_once() {
     let mut b = Bench::new();
     b.submit(&[], 1);
