@@ -1,7 +1,7 @@
 //! Signals (decision D8).
 //!
 //! The first SIGINT or SIGTERM stops the service within [`STOP_MAX`], the second ends it at once with 128 + the signal's
-//! number. SIGHUP is heard and changes nothing yet. SIGPIPE is ignored, as Rust programs do.
+//! number. SIGHUP reads the files of TLS again, and changes nothing where there are none. SIGPIPE is ignored, as Rust programs do.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -32,7 +32,7 @@ fn everything_is_where_the_original_put_it() {
         let unit = prefix.join("lib/systemd").join(kind).join("alien-workqueue.service");
         let text = std::fs::read_to_string(&unit).unwrap();
         assert!(text.contains(&format!("\nExecStart={}/bin/alien_work_queue ", prefix.display())), "{text}");
-        assert!(text.contains(&format!("\nExecReload={}/bin/awq reload\n", prefix.display())), "{text}");
+        assert!(text.contains("\nExecReload=/bin/kill -HUP $MAINPID\n"), "{text}");
     }
     // Of the family, what is not served says so.
     let answer = run(&mut Command::new(prefix.join("bin/condor_ssh_to_job"))).exits(1);
