@@ -201,14 +201,13 @@ impl Master {
 
     /// The log hears of a hold when the run is over; a release or removal of record `no` does not overtake it.
     fn tell_hold_under_way(&mut self, no: RecordNo, slot: Slot) {
-        let job = self.table.get(slot);
-        let (id, hold) = (job.id, job.story().hold.clone());
-        if let Some(attempt) = job.story().attempt.and_then(|id| self.attempts.get_mut(&id))
-            && matches!(attempt.state, State::Killing(Verdict::Hold(_)))
-        {
+        let story = self.table.get(slot).story();
+        let attempt = story.attempt.and_then(|id| self.attempts.get_mut(&id));
+        if let Some(attempt) = attempt.filter(|attempt| matches!(attempt.state, State::Killing(Verdict::Hold(_)))) {
             attempt.state = State::Killing(Verdict::Nothing);
+            let (job, hold) = (attempt.job, story.hold.clone());
             if let Some(hold) = hold {
-                self.when_stored(no, Then::Held(id, Box::new(hold)));
+                self.when_stored(no, Then::Held(job, Box::new(hold)));
             }
         }
     }
