@@ -129,10 +129,10 @@ fn start_ticks(pid: i32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Now, in the unit of [`start_ticks`]: the youngest process is this test's thread at its start, or younger.
+/// Now, in the unit of [`start_ticks`]: what is started from here on is not older.
 fn ticks_now() -> Option<u64> {
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
-    // The kernel tells ticks of 10 ms, and the uptime rounded down to them.
+    // Both are in hundredths of a second, rounded down.
     Some((seconds * 100.0) as u64)
 }

@@ -3,7 +3,7 @@
 //!
 //! One seed is one history. A failure prints the command that repeats it. Start reading at `world`, then `shell`, which does
 //! with the core's effects what the real shell does, then `auditor`. What is not simulated: the shell's system calls, its
-//! password exchange and status tools, folders as outputs, `-spool`.
+//! password exchange and status tools, folders as outputs, `-spool`, jobs of the universes local and scheduler.
 
 mod auditor;
 mod chance;
