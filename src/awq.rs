@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::{Parser, Subcommand};
 use control_proto::{HistoryQuery, ReleaseHosts, Reply, Request, Site, client};
 use journal::Tail;
@@ -162,19 +162,25 @@ fn generate_password(path: &Path) -> anyhow::Result<()> {
 
 /// No names mean all hosts.
 fn release_hosts(names: &[String]) -> anyhow::Result<()> {
-    let client = client::Client::connect(&client::work_dir(), client::wait())?;
+    let client = client::Client::connect(&client::work_dir(), client::wait())
+        .map_err(|error| anyhow!("{error}; start it, or let AWQ_WORKDIR name the work dir of the one that runs"))?;
     let answer = client.ask(&Request::ReleaseHosts(ReleaseHosts { hosts: names.to_vec() }), &[])?;
     match answer.reply {
-        Reply::HostsReleased { hosts } if hosts.is_empty() => println!("no such host waited"),
-        Reply::HostsReleased { hosts } => {
-            for host in hosts {
-                println!("{host} gets work again");
+        Reply::HostsReleased { hosts, others } => {
+            hosts.iter().for_each(|host| println!("{host} gets work again"));
+            ensure!(
+                others.is_empty(),
+                "no such host waits for its failures: {}; `condor_status` names the hosts",
+                others.join(", ")
+            );
+            if hosts.is_empty() {
+                println!("no host waits for its failures");
             }
+            Ok(())
         }
         Reply::Refused { message, .. } => bail!("{message}"),
         other => bail!("the master answered something else: {other:?}"),
     }
-    Ok(())
 }
 
 fn check(folder: &Path) -> anyhow::Result<()> {

@@ -26,12 +26,12 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("no alien_work_queue answers on {path}: {source}")]
+    #[error("no alien_work_queue answers on {path}: {last}")]
     Down {
         /// The socket.
         path: PathBuf,
-        /// What the system said last.
-        source: io::Error,
+        /// What the system said last; part of the sentence, so no cause beside it.
+        last: io::Error,
     },
     /// Somebody else's socket stands there.
     #[error(
@@ -45,7 +45,7 @@ pub enum ClientError {
     },
     /// The conversation broke off.
     #[error("the connection to alien_work_queue broke: {0}")]
-    Broken(#[source] io::Error),
+    Broken(io::Error),
     /// The answer cannot be understood.
     #[error("alien_work_queue answered what this program does not understand: {0}")]
     Answer(String),
@@ -140,7 +140,7 @@ impl Client {
                     std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
                     pause = (pause * 2).min(Duration::from_millis(50));
                 }
-                Err(source) => return Err(ClientError::Down { path, source }),
+                Err(last) => return Err(ClientError::Down { path, last }),
             }
         }
     }

@@ -58,8 +58,10 @@ pub enum Reply {
     },
     /// Hosts that get work again: name and address of each.
     HostsReleased {
-        /// Those that had to wait; others had nothing to be forgiven.
+        /// Those that had to wait.
         hosts: Vec<String>,
+        /// Names of the request that meant none of them.
+        others: Vec<String>,
     },
     /// Why each job waits, in the order of the request.
     Explained {

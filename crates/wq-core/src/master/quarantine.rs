@@ -1,6 +1,8 @@
 //! Peers and hosts that fail jobs through their own fault get none for a while (decision D41), until an operator forgives
 //! them.
 
+use std::collections::BTreeSet;
+
 use control_proto::{ReleaseHosts, Reply};
 
 use super::Master;
@@ -70,7 +72,7 @@ impl Master {
     /// `awq release-host`: all failures of these hosts are forgotten.
     pub(super) fn release_hosts(&mut self, now: Timestamp, client: ClientId, wanted: &ReleaseHosts) {
         let is_meant = |host: &HostKey| wanted.hosts.is_empty() || wanted.hosts.iter().any(|name| host.is_called(name));
-        let mut hosts: std::collections::BTreeSet<HostKey> = self.health.forgive(now, is_meant).into_iter().collect();
+        let mut hosts: BTreeSet<HostKey> = self.health.forgive(now, is_meant).into_iter().collect();
         let links: Vec<LinkId> = self.peers.iter().filter(|peer| is_meant(&peer.host_key())).map(|p| p.link).collect();
         for link in links {
             let peer = self.peers.get_mut(link).expect("just listed");
@@ -81,7 +83,9 @@ impl Master {
                 self.dirty.peer(link);
             }
         }
+        let others =
+            wanted.hosts.iter().filter(|name| !hosts.iter().any(|host| host.is_called(name))).cloned().collect();
         let hosts = hosts.iter().map(ToString::to_string).collect();
-        self.answer(client, Reply::HostsReleased { hosts });
+        self.answer(client, Reply::HostsReleased { hosts, others });
     }
 }

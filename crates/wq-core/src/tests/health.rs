@@ -65,15 +65,18 @@ fn an_operator_forgives_a_host_and_its_workers_get_jobs_at_once() {
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         let client = b.ask(Ask::Other(Request::ReleaseHosts(ReleaseHosts { hosts })));
         match b.reply(client) {
-            Some(Reply::HostsReleased { hosts }) => hosts,
+            Some(Reply::HostsReleased { hosts, others }) => (hosts, others),
             other => panic!("answered by {other:?}"),
         }
     };
-    assert_eq!(release(&mut b, &["black", "good"]), [""; 0], "names are whole names");
+    let none = Vec::<String>::new();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(release(&mut b, &["black", "good"]), (none.clone(), names(&["black", "good"])), "names are whole names");
     assert!(b.tasks(w).is_empty());
-    assert_eq!(release(&mut b, &["black-hole"]), ["black-hole (127.0.0.1)"]);
+    let released = (names(&["black-hole (127.0.0.1)"]), names(&["good"]));
+    assert_eq!(release(&mut b, &["black-hole", "good"]), released);
     assert_eq!(b.tasks(w).len(), 1, "without waiting for the end of its time");
-    assert_eq!(release(&mut b, &[]), [""; 0], "nobody waits any more");
+    assert_eq!(release(&mut b, &[]), (none.clone(), none), "nobody waits any more");
     // It starts anew: five more failures until it waits again, for a minute.
     b.lose(w);
     b.pass(31);
