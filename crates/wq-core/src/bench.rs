@@ -36,6 +36,7 @@ pub(crate) struct Bench {
     pub(crate) checked: bool,
     turn: u32,
     client: u64,
+    config: Config,
 }
 
 impl Bench {
@@ -44,7 +45,7 @@ impl Bench {
     }
 
     pub(crate) fn with(config: Config) -> Bench {
-        let mut master = Master::new(config);
+        let mut master = Master::new(config.clone());
         let now = Timestamp(1_000_000_000);
         master.start(now);
         let auto = Auto {
@@ -67,6 +68,7 @@ impl Bench {
             checked: true,
             turn: 0,
             client: 0,
+            config,
         }
     }
 
@@ -80,6 +82,33 @@ impl Bench {
         next.journal = self.journal.clone();
         next.now = self.now.plus_s(5);
         next.master.start(next.now);
+        next.settle();
+        next
+    }
+
+    /// Another master that this one has handed its links over to, half a second later.
+    pub(crate) fn reloaded(&mut self) -> Bench {
+        self.input(Input::Pause { on: true });
+        assert_eq!(self.master.unrest(), None);
+        let core = self.master.handed_over(|_| true);
+        self.after(core)
+    }
+
+    /// Another master that this state was handed over to.
+    pub(crate) fn after(&self, core: handover::Core) -> Bench {
+        let state = handover::State { version: handover::VERSION, core, ..handover::State::default() };
+        let state = handover::State::read(&state.write().unwrap()).unwrap();
+        let mut next = Bench::new();
+        next.master = Master::new(self.config.clone());
+        next.master.take_over(state.core);
+        for (no, record) in &self.journal {
+            next.master.recover(*no, record);
+        }
+        next.journal = self.journal.clone();
+        (next.turn, next.client, next.config) = (self.turn, self.client, self.config.clone());
+        next.now = Timestamp(self.now.0 + 500_000);
+        next.master.start(next.now);
+        assert_eq!(next.master.misfits(), [""; 0]);
         next.settle();
         next
     }

@@ -172,6 +172,11 @@ pub enum Input {
         /// Inclusive.
         upto: RecordNo,
     },
+    /// A planned restart is being prepared, or is not to be after all: meanwhile nothing is begun (decision D10).
+    Pause {
+        /// It is.
+        on: bool,
+    },
     /// The operator wants the end (SIGINT, SIGTERM).
     Stop,
     /// The file `drain` is there, or is there no more (decision D9).

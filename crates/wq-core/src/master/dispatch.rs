@@ -48,7 +48,10 @@ impl Master {
     /// Matches what can be matched.
     pub(super) fn dispatch(&mut self, now: Timestamp) {
         // Without a journal nothing new is begun: its end could not be recorded.
-        if self.stopping || self.store_failed.is_some() || (self.dirty.queues.is_empty() && self.dirty.peers.is_empty())
+        if self.stopping
+            || self.paused
+            || self.store_failed.is_some()
+            || (self.dirty.queues.is_empty() && self.dirty.peers.is_empty())
         {
             return;
         }
@@ -380,7 +383,7 @@ fn allocation(peer: &Peer, shape: Shape) -> (u64, u64) {
     (share(shape.memory_mb, most.memory_mb), share(shape.disk_mb, most.disk_mb))
 }
 
-fn machine_of(peer: &Peer, shape: Shape) -> ClassAd {
+pub(super) fn machine_of(peer: &Peer, shape: Shape) -> ClassAd {
     let (memory_mb, disk_mb) = allocation(peer, shape);
     machine_ad(&peer.host, shape.cores, shape.gpus, memory_mb, disk_mb)
 }

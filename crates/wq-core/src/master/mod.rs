@@ -8,7 +8,7 @@
 //! * `local` jobs that run on the submit host
 //! * `submit`, `act`, `edit`, `transfer_data`, `query`, `machines`, `why`, `schedd` what clients ask · `summary` what catalog and status tools are told
 //! * `doors` spool folder and drain · `policies` periodic expressions · `starving` jobs that find no room
-//! * `recover` after a restart
+//! * `recover` after a restart · `handover` what a planned one takes along
 //!
 //! Each input is applied completely before the next; all that follows from it stands in the queue of effects.
 
@@ -24,6 +24,7 @@ mod events;
 mod exits;
 mod factories;
 mod foremen;
+mod handover;
 mod history;
 mod larger;
 mod life;
@@ -122,6 +123,10 @@ pub struct Master {
     /// Files of the spool folder whose jobs are here and that may not be unlinked yet.
     taken: BTreeSet<Taken>,
     draining: bool,
+    /// A planned restart is being prepared.
+    paused: bool,
+    /// What was handed over by one and did not fit.
+    misfits: Vec<String>,
     stopping: bool,
     store_failed: Option<String>,
 }
@@ -176,6 +181,8 @@ impl Master {
             events: events::Progress::default(),
             taken: BTreeSet::new(),
             draining: false,
+            paused: false,
+            misfits: Vec::new(),
             stopping: false,
             store_failed: None,
             config,
@@ -216,6 +223,7 @@ impl Master {
             Input::Logged { token, warnings } => self.was_logged(token, warnings),
             Input::Archived { upto } => self.archived(now, upto),
             Input::ArchiveSynced { upto } => self.archive_synced(upto),
+            Input::Pause { on } => self.pause(on),
             Input::Stop => self.stop(now),
             Input::Drain { on } => self.draining = on,
             Input::Unlinked { files } => self.forget_taken(&files),
@@ -294,6 +302,11 @@ impl Master {
     /// `JobStatus` totals of the whole queue and other figures for the operator.
     pub fn totals(&self) -> control_proto::Totals {
         self.table.totals(None)
+    }
+
+    /// The newest record, if there is any.
+    pub fn last_record(&self) -> RecordNo {
+        RecordNo(self.next_record.0.saturating_sub(1))
     }
 
     /// Peers that are ready for work.

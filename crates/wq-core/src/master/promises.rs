@@ -56,6 +56,11 @@ impl Promises {
         self.last = Some(no);
     }
 
+    /// Something waits for the disk.
+    pub(super) fn are_open(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Jobs are on their way into the queue.
     pub(super) fn bring_jobs(&self) -> bool {
         self.waiting.iter().any(|(_, then)| matches!(then, Then::Enter(_) | Then::Materialized(_)))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use journal::{Ended, How, LeftQueue, Lost, LostReason, OutputsUpto, Record};
 
 use super::checkpoint::Restoring;
+use super::handover::Handed;
 use super::history::Departures;
 use super::marks::Doubt;
 use super::promises::Then;
@@ -36,6 +37,8 @@ pub(super) struct Recovery {
     pub(super) last_left: BTreeMap<u32, (RecordNo, Timestamp)>,
     /// The newest `EventsUpto`.
     events_upto: u64,
+    /// What an earlier program handed over.
+    pub(super) handed: Option<Handed>,
 }
 
 impl Recovery {
@@ -90,7 +93,10 @@ impl Master {
                 }
             }
             Record::Started(started) => {
-                if let Some(slot) = self.table.find(started.job)
+                let on_its_way =
+                    self.recovery.as_ref().and_then(|r| r.handed.as_ref()).is_some_and(|h| h.is_sent(started));
+                if !on_its_way
+                    && let Some(slot) = self.table.find(started.job)
                     && self.table.get(slot).status() == Status::Idle
                 {
                     self.apply_started(slot, started);
@@ -289,10 +295,13 @@ impl Master {
             self.effect(Effect::UserLog(Box::new(entry)));
             self.events_written(now, no);
         }
+        let stuck = recovery.handed.map_or_else(Vec::new, |handed| self.take_over_links(now, handed));
         let in_doubt: BTreeSet<JobId> = recovery.doubts.iter().map(|doubt| doubt.job).collect();
         let all: Vec<(JobId, Slot)> = self.table.from(JobId::new(0, 0)).collect();
         for (job, slot) in all {
             match self.table.get(slot).status() {
+                // It is with its worker still, or on its way.
+                Status::Running | Status::Idle if self.table.get(slot).story().attempt.is_some() => {}
                 Status::Running => {
                     // Its worker killed the task when the connection broke.
                     let lost = Lost {
@@ -325,6 +334,7 @@ impl Master {
                 Status::Held | Status::Completed => {}
             }
         }
+        self.take_over_waits(now, &stuck);
         self.take_doubts(now, recovery.doubts);
         self.start_policies();
         self.start_factories();

@@ -42,6 +42,11 @@ fn exceeded(shape: Shape, worker_says: &str) -> Trouble {
 impl Master {
     pub(super) fn results_available(&mut self, link: LinkId) {
         let peer = self.peers.get_mut(link).expect("the caller has it");
+        if self.paused {
+            // What is under way comes to its end; this can wait where it is.
+            peer.put_off = true;
+            return;
+        }
         if peer.expects.iter().any(|expect| matches!(expect, Expect::Results { .. })) {
             peer.more_results = true;
             return;

@@ -78,6 +78,12 @@ impl Master {
         self.starving.reserved.push(link);
     }
 
+    /// The peer of this link was kept free for a job before a planned restart.
+    pub(super) fn keep_reserved(&mut self, now: Timestamp, link: LinkId) {
+        self.starving.reserved.push(link);
+        self.watch_starving(now);
+    }
+
     /// Whether a peer is kept free for the job.
     pub(super) fn is_cleared_for(&self, job: JobId) -> bool {
         self.starving.reserved.iter().any(|link| self.peers.get(*link).is_some_and(|peer| peer.reserved == Some(job)))

@@ -56,6 +56,11 @@ impl Timers {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// All that is due at some time, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Timestamp, Timer)> + '_ {
+        self.due.iter().copied()
+    }
+
     /// Takes the first timer that is due.
     pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Timer> {
         match self.due.first() {

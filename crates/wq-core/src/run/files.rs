@@ -52,16 +52,8 @@ impl BlobUse {
     /// Reads what [`BlobUse::to_text`] wrote, without its quotes.
     pub fn from_text(text: &str) -> Option<BlobUse> {
         let mut parts = text.split(' ');
-        let hash = parts.next()?;
-        if hash.len() != 64 || !hash.is_ascii() {
-            return None;
-        }
-        let mut id = [0; 32];
-        for (byte, pair) in id.iter_mut().zip(hash.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
         Some(BlobUse {
-            id: BlobId(id),
+            id: BlobId::from_text(parts.next()?)?,
             size: parts.next()?.parse().ok()?,
             mode: u32::from_str_radix(parts.next()?, 8).ok()?,
         })

@@ -11,6 +11,7 @@ mod editing;
 mod exits;
 mod factories;
 mod foremen;
+mod handover;
 mod health;
 mod history;
 mod kept;

@@ -20,7 +20,7 @@ const HOSTS_MAX: usize = 10_000;
 
 /// Whose failures are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostKey(Box<str>);
+pub struct HostKey(pub(super) Box<str>);
 
 impl HostKey {
     /// The host of a peer: `ip:port` of its connection, and what it calls itself.
@@ -44,8 +44,8 @@ impl std::fmt::Display for HostKey {
 /// Failures in a row, and what follows from them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Strikes {
-    failures: u32,
-    until: Option<Timestamp>,
+    pub(super) failures: u32,
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Strikes {
@@ -71,7 +71,7 @@ impl Strikes {
 /// All hosts with failures, and when the last one was.
 #[derive(Debug, Default)]
 pub struct Health {
-    hosts: BTreeMap<HostKey, (Strikes, Timestamp)>,
+    pub(super) hosts: BTreeMap<HostKey, (Strikes, Timestamp)>,
 }
 
 impl Health {

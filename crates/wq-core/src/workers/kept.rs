@@ -44,6 +44,14 @@ impl Kept {
         content.users += 1;
     }
 
+    /// All that is kept, with its bytes: what no task needs first, the longest unneeded at the head.
+    pub fn contents(&self) -> Vec<(BlobId, u64)> {
+        let Some(kept) = &self.0 else { return Vec::new() };
+        let needed = kept.contents.iter().filter(|(_, content)| content.users > 0).map(|(id, _)| *id);
+        let all = kept.idle.iter().map(|(_, id)| *id).chain(needed);
+        all.map(|id| (id, kept.contents[&id].size)).collect()
+    }
+
     /// A task that needed it is gone.
     pub fn leave(&mut self, id: BlobId) {
         let kept = self.0.as_mut().expect("something was taken");

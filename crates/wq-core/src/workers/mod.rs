@@ -1,6 +1,7 @@
 //! The peers: workers and foremen, what they have and what is booked on them.
 
 mod foreman;
+mod handover;
 mod health;
 mod index;
 mod kept;

@@ -54,10 +54,10 @@ const VERDICTS_MAX: usize = 16;
 
 /// Resources while their lines are read.
 #[derive(Debug, Default)]
-struct Staged {
-    total: Amount,
-    largest: Amount,
-    workers: u32,
+pub(super) struct Staged {
+    pub(super) total: Amount,
+    pub(super) largest: Amount,
+    pub(super) workers: u32,
 }
 
 /// A worker or foreman.
@@ -86,9 +86,9 @@ pub struct Peer {
     /// The most that one job can have: for a foreman its biggest worker.
     pub largest: Amount,
     /// The same while a block of `resource` lines is read.
-    staged: Option<Box<Staged>>,
+    pub(super) staged: Option<Box<Staged>>,
     /// What it said of workers; counts for foremen.
-    workers: u32,
+    pub(super) workers: u32,
     /// What is booked.
     pub used: Amount,
     /// For how many tasks.
@@ -97,13 +97,15 @@ pub struct Peer {
     pub completed: u64,
     /// Tasks by their number on this link.
     pub tasks: BTreeMap<TaskId, AttemptId>,
-    next_task: u32,
+    pub(super) next_task: u32,
     /// Attempts whose files are being looked up.
     pub preparing: BTreeSet<AttemptId>,
     /// Answers still to come.
     pub expects: VecDeque<Expect>,
     /// `available_results` came while a collection was under way.
     pub more_results: bool,
+    /// `available_results` came while nothing is begun because of a planned restart.
+    pub put_off: bool,
     /// Large files in its cache, sent once (decision D29).
     pub kept: Kept,
     /// Whose body is being read.
@@ -123,7 +125,7 @@ pub struct Peer {
     /// It said that it is leaving.
     pub leaving: bool,
     /// Shapes it gave back, and how often in a row.
-    forsaken: Vec<(Shape, u32)>,
+    pub(super) forsaken: Vec<(Shape, u32)>,
     /// Failures in a row that were the worker's.
     pub strikes: Strikes,
     /// Nothing is sent before this, for its own failures or its host's.
@@ -131,7 +133,7 @@ pub struct Peer {
     /// Nothing is sent but this job, which has waited long for room (decision D45).
     pub reserved: Option<JobId>,
     /// Whether it will do for the classes it was asked for of late.
-    verdicts: RefCell<Vec<(ClassId, bool)>>,
+    pub(super) verdicts: RefCell<Vec<(ClassId, bool)>>,
 }
 
 impl Peer {
@@ -159,6 +161,7 @@ impl Peer {
             preparing: BTreeSet::new(),
             expects: VecDeque::new(),
             more_results: false,
+            put_off: false,
             kept: Kept::default(),
             body_of: None,
             result_of: None,
