@@ -121,6 +121,25 @@ impl Columns {
         self.columns.is_empty()
     }
 
+    /// The attributes that the columns name, those of their conditions as well.
+    pub fn named(&self) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for column in &self.columns {
+            let wanted = match column {
+                Column::Number => {
+                    names.extend(["clusterid".to_owned(), "procid".to_owned()]);
+                    continue;
+                }
+                Column::Auto { wanted, .. } | Column::Formatted { wanted, .. } => wanted,
+            };
+            if let Some(expr) = &wanted.expr {
+                let references = expr.references();
+                names.extend(references.unscoped.iter().chain(&references.my).map(|name| name.to_string()));
+            }
+        }
+        names.into_iter().collect()
+    }
+
     /// Attributes that the columns need; empty when they may need any.
     pub fn attributes(&self) -> Vec<String> {
         let mut names = BTreeSet::new();

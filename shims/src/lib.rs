@@ -15,6 +15,7 @@ pub mod clock;
 pub mod columns;
 pub mod config_val;
 pub mod contact;
+pub mod groups;
 pub mod history;
 pub mod job;
 pub mod master;

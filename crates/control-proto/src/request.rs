@@ -143,6 +143,10 @@ pub struct Query {
     /// No ads, only the totals.
     #[serde(default)]
     pub totals_only: bool,
+    /// Instead of jobs the ads of clusters whose jobs enter the queue one after another (`condor_q -factory`). They have no
+    /// `ProcId`, so a constraint to that end keeps a master that does not know of this from listing jobs.
+    #[serde(default)]
+    pub factories: bool,
 }
 
 /// `condor_history`. Jobs are read in the order in which they left, the last one first, and answered in that order.

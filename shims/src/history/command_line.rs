@@ -194,11 +194,15 @@ pub(super) fn read(arguments: &[String]) -> Asked {
                 }
             }
             Key::PrintFormat => match print_format::load(&words[0]) {
+                Ok(table) if table.grouped.is_some() => {
+                    let complaints = table.complaints + "UNIQUE aggregation is not supported.";
+                    return mistake(cannot_execute(&complaints, &words[0]));
+                }
                 Ok(mut table) => {
                     wish.query.select.constraints.append(&mut table.constraints);
                     view = View::PrintFormat(Box::new(table));
                 }
-                Err(line) => return mistake(line),
+                Err(line) => return mistake(cannot_execute(&line, &words[0])),
             },
             Key::UserLog => wish.log = Some(words[0].clone()),
             Key::Help => return Asked::Help,
@@ -207,6 +211,10 @@ pub(super) fn read(arguments: &[String]) -> Asked {
     }
     wish.view = if columns.is_empty() { view } else { View::Columns(columns) };
     Asked::Wish(Box::new(wish))
+}
+
+fn cannot_execute(why: &str, file: &str) -> String {
+    format!("{why}\nError: cannot execute print-format file {file}")
 }
 
 fn mistake(line: String) -> Asked {

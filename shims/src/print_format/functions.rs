@@ -90,6 +90,50 @@ impl Function {
         FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
     }
 
+    /// Attributes that it looks at besides the value, in lower case.
+    pub(super) fn reads(self) -> &'static [&'static str] {
+        match self {
+            Function::ActivityCode => &["state", "activity"],
+            Function::ActivityTime => &["mycurrenttime", "lastheardfrom"],
+            Function::BatchName => &["jobbatchname", "jobuniverse", "clusterid", "dagnodename", "dagmanjobid"],
+            Function::BufferIoMisc => &["transferringinput", "transferringoutput", "transferqueued"],
+            Function::CpuTime => &[
+                "remoteusercpu",
+                "remotewallclocktime",
+                "jobstatus",
+                "shadowbday",
+                "jobcurrentstartdate",
+                "servertime",
+            ],
+            Function::CpuUtil => &["committedtime", "remoteusercpu"],
+            Function::DueDate | Function::ElapsedTime => &["lastheardfrom"],
+            Function::GridJobId => &["gridjobid"],
+            Function::GridResource => &["gridresource"],
+            Function::GridStatus => &["gridjobstatus"],
+            Function::JobCommand => &["cmd", "args", "arguments"],
+            Function::JobDescription => &["cmd", "args", "arguments", "jobdescription"],
+            Function::JobId => &["clusterid", "procid"],
+            Function::JobStatus => &["jobstatus", "transferringinput", "transferringoutput", "transferqueued"],
+            Function::MemoryUsage => &["memoryusage", "imagesize"],
+            Function::Owner => &["owner"],
+            Function::Platform => &["arch", "opsysandver", "opsys"],
+            Function::RemoteHost => &["jobuniverse", "gridresource", "remotehost"],
+            Function::CondorPlatform
+            | Function::CondorVersion
+            | Function::Date
+            | Function::JobFactoryMode
+            | Function::JobStatusRaw
+            | Function::JobUniverse
+            | Function::LoadAvg
+            | Function::MemberCount
+            | Function::Readable(_)
+            | Function::Runtime
+            | Function::StringsFromList
+            | Function::Time
+            | Function::Unique => &[],
+        }
+    }
+
     /// What it makes of a value, or of the ad; `None` if that has nothing of the kind.
     pub(super) fn call(self, value: Value, job: &Job, scene: &Scene<'_>) -> Option<String> {
         let env = scene.env;
@@ -152,12 +196,7 @@ impl Function {
                 views::command(job, scene)
             }
             Function::JobFactoryMode => match whole {
-                Some(-1) => "Errs",
-                Some(0) => "Norm",
-                Some(1) => "Held",
-                Some(2) => "Done",
-                Some(3) => "Gone",
-                Some(_) => "Unk",
+                Some(_) => views::mode(whole),
                 None if value == Value::Undefined => return None,
                 None => "????",
             }

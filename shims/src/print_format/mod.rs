@@ -2,7 +2,7 @@
 //!
 //! [`parse`] reads `SELECT`, its columns, `WHERE`, `GROUP BY` and `SUMMARY`; [`print`] lays out rows as HTCondor does: columns grow
 //! with what they hold, texts to the left and numbers to the right, what is undefined becomes blanks or what `OR` says.
-//! The facts are those of HTCondor's manual and of 25.13's behaviour. Without effect: `UNIQUE`, `FROM AUTOCLUSTER`, `JOIN`.
+//! The facts are those of HTCondor's manual and of 25.13's behaviour. `JOIN` is told of and passed over, as by HTCondor's.
 
 mod functions;
 mod parse;
@@ -13,6 +13,7 @@ pub(crate) use print::compare;
 
 use classad::Expr;
 
+use crate::groups::Grouped;
 use crate::printf::Format;
 use functions::Function;
 
@@ -29,6 +30,8 @@ pub struct Table {
     /// Each must be true of an ad.
     pub constraints: Vec<String>,
     sort: Vec<(Expr, bool)>,
+    /// `SELECT UNIQUE`, `SELECT FROM AUTOCLUSTER`: rows stand for jobs that are alike. Only `condor_q` knows of it.
+    pub grouped: Option<Grouped>,
     /// What could not be understood; HTCondor says it on standard error and goes on.
     pub complaints: String,
 }
@@ -98,6 +101,26 @@ impl Table {
     /// Whether it has any column; without one there are neither headings nor rows.
     pub fn has_columns(&self) -> bool {
         !self.columns.is_empty()
+    }
+
+    /// The attributes by which `SELECT UNIQUE` groups: those that columns and `GROUP BY` name, with those of their functions.
+    pub fn named(&self) -> Vec<String> {
+        let exprs = self.columns.iter().map(|column| &column.expr).chain(self.sort.iter().map(|(expr, _)| expr));
+        let mut names = std::collections::BTreeSet::new();
+        for expr in exprs {
+            let references = expr.references();
+            names.extend(references.unscoped.iter().chain(&references.my).map(|name| name.to_string()));
+        }
+        for column in &self.columns {
+            let mut how = &column.how;
+            while let How::Labelled(_, inner) = how {
+                how = inner;
+            }
+            if let How::Function(function) = how {
+                names.extend(function.reads().iter().map(|name| (*name).to_owned()));
+            }
+        }
+        names.into_iter().collect()
     }
 
     /// Attributes that it needs; empty when it may need any.

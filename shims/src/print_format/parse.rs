@@ -4,6 +4,7 @@ use classad::parse_expr;
 
 use super::functions::Function;
 use super::{Column, How, Separators, Summary, Table};
+use crate::groups::Grouped;
 use crate::printf::{Format, unescape};
 
 /// A word of a line: what it is, where it begins and ends, whether it stood in quotes.
@@ -13,7 +14,7 @@ struct Word<'l> {
     quoted: bool,
 }
 
-/// Reads a file, `-` being standard input.
+/// Reads a file, `-` being standard input. The error is the first line for standard error.
 pub fn load(path: &str) -> Result<Table, String> {
     use std::io::Read;
     let mut text = String::new();
@@ -21,7 +22,7 @@ pub fn load(path: &str) -> Result<Table, String> {
         "-" => std::io::stdin().lock().read_to_string(&mut text).map(|_| ()),
         path => std::fs::read(path).map(|bytes| text = String::from_utf8_lossy(&bytes).into_owned()),
     };
-    read.map_err(|_| format!("Can't open select file: {path}\nError: invalid select file {path}"))?;
+    read.map_err(|_| format!("Can't open select file: {path}"))?;
     Ok(parse(&text))
 }
 
@@ -30,6 +31,7 @@ enum Section {
     Select,
     Group,
     Summary,
+    Join,
     Ignored,
 }
 
@@ -39,8 +41,8 @@ pub fn parse(text: &str) -> Table {
     let mut section = Section::Select;
     let mut label: Option<String> = None;
     let mut summary = Table::default();
-    let joined = text.replace("\\\r\n", " ").replace("\\\n", " ");
-    for (number, line) in joined.lines().enumerate() {
+    for (number, line) in logical_lines(text) {
+        let line = line.as_str();
         let words = words(line);
         let Some(first) = words.first().filter(|word| !word.text.starts_with('#')) else { continue };
         let behind = |count: usize| words.get(count).map_or("", |word| line[word.from..].trim());
@@ -60,10 +62,14 @@ pub fn parse(text: &str) -> Table {
                 }
                 continue;
             }
-            "JOIN" | "AND" => {
+            "JOIN" => {
+                section = Section::Join;
+                table.complaints += &join(&words[1..], number);
+                continue;
+            }
+            // Reserved for a condition on what is joined.
+            "AND" => {
                 section = Section::Ignored;
-                table.complaints +=
-                    &format!("{} was unexpected at line {} offset 0 in SELECT\n", first.text, number + 1);
                 continue;
             }
             "GROUP" => {
@@ -91,6 +97,7 @@ pub fn parse(text: &str) -> Table {
             Section::Select => column(line, &words, label.as_deref(), &mut table),
             Section::Summary => column(line, &words, label.as_deref(), &mut summary),
             Section::Group => group(line.trim(), &mut table),
+            Section::Join => table.complaints += &join(&words, number),
             Section::Ignored => {}
         }
     }
@@ -99,6 +106,33 @@ pub fn parse(text: &str) -> Table {
         **custom = summary;
     }
     table
+}
+
+/// Lines without the blanks around them, one that ends in a backslash with the next one, and the number of the last line of each.
+fn logical_lines(text: &str) -> impl Iterator<Item = (usize, String)> {
+    let mut lines = (1..).zip(text.lines());
+    std::iter::from_fn(move || {
+        let (mut number, line) = lines.next()?;
+        let mut whole = line.trim().to_owned();
+        while let Some(start) = whole.strip_suffix('\\') {
+            let Some((next, line)) = lines.next() else { break };
+            (number, whole) = (next, format!("{start} {}", line.trim()));
+        }
+        Some((number, whole))
+    })
+}
+
+/// What HTCondor says of a join: the word is known, no join is.
+fn join(words: &[Word<'_>], line: usize) -> String {
+    match words {
+        [] => String::new(),
+        [first, ..] if !first.quoted && matches!(first.text, "ON" | "USING") => {
+            format!("expected data set name before ON or USING at line {line} offset {} in JOIN\n", first.from)
+        }
+        [_, second, ..] => format!("{} was unexpected at line {line} offset {} in JOIN\n", second.text, second.from),
+        // HTCondor's program dies of it.
+        [_] => format!("expected ON or USING at line {line} in JOIN\n"),
+    }
 }
 
 /// The rest of a `SELECT` line; the separator of labels, if fields are labelled.
@@ -122,10 +156,10 @@ fn select(words: &[Word<'_>], table: &mut Table) -> Option<String> {
             "FROM" => {
                 let of = text();
                 if of == "AUTOCLUSTER" {
-                    table.complaints += "SELECT FROM AUTOCLUSTER shows jobs: there are no autoclusters here\n";
+                    table.grouped = Some(Grouped::AutoClusters);
                 }
             }
-            "UNIQUE" => table.complaints += "SELECT UNIQUE shows every job: nothing is counted here\n",
+            "UNIQUE" => table.grouped = Some(Grouped::Shown),
             other => table.complaints += &format!("Warning: Unknown header argument {other} for SELECT\n"),
         }
     }

@@ -3,13 +3,15 @@
 use super::analysis::{Choice, Detail};
 use crate::ad_files::{self, Form};
 use crate::columns::Columns;
-use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon, refuse};
+use crate::groups::Grouped;
+use crate::options::{Entry, Step, Takes, Walk, accept, on, on_colon};
 use crate::print_format::{self, Table};
-use crate::views::{AdForm, RowView, RunTime};
+use crate::views::{AdForm, IS_FACTORY, RowView, RunTime};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     AutoCluster,
+    GroupBy,
     Wide,
     Long,
     Xml,
@@ -27,6 +29,7 @@ enum Key {
     Version,
     Run,
     Hold,
+    HoldCodes,
     CpuTime,
     CurrentRun,
     CumulativeTime,
@@ -38,6 +41,7 @@ enum Key {
     Idle,
     Totals,
     Factory,
+    JobSet,
     Analyze,
     BetterAnalyze,
     ReverseAnalyze,
@@ -64,8 +68,8 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("slotconstraint", 5), ("mconstraint", 2)], Takes::Words(1), Key::MachineConstraint),
     on(&[("machine", 2)], Takes::Words(1), Key::Machine),
     accept(&[("address", 1)], Takes::Words(1)),
-    on(&[("autocluster", 2)], Takes::Nothing, Key::AutoCluster),
-    refuse(&[("group-by", 2)], Takes::Nothing, "jobs are not grouped by attributes"),
+    on_colon(&[("autocluster", 2)], Takes::Nothing, Key::AutoCluster),
+    on_colon(&[("group-by", 2)], Takes::Nothing, Key::GroupBy),
     on(&[("attributes", 2)], Takes::Words(1), Key::Attributes),
     on(&[("format", 1)], Takes::Words(2), Key::Format),
     on_colon(&[("autoformat", 5), ("af", 2)], Takes::UntilOption, Key::Auto),
@@ -85,7 +89,7 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("run", 1)], Takes::Nothing, Key::Run),
     on_colon(&[("hold", 2), ("held", 2)], Takes::Nothing, Key::Hold),
-    refuse(&[("hold-codes", 6), ("holdcodes", 5)], Takes::Nothing, "hold codes are not grouped"),
+    on_colon(&[("hold-codes", 6), ("holdcodes", 5)], Takes::Nothing, Key::HoldCodes),
     on(&[("cputime", 2)], Takes::Nothing, Key::CpuTime),
     on(&[("currentrun", 3)], Takes::Nothing, Key::CurrentRun),
     on(&[("cumulative-time", 3)], Takes::Nothing, Key::CumulativeTime),
@@ -105,8 +109,8 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("idle", 2)], Takes::Nothing, Key::Idle),
     on(&[("totals", 3)], Takes::Nothing, Key::Totals),
     accept(&[("stream-results", 2)], Takes::Nothing),
-    on(&[("factory", 4)], Takes::Nothing, Key::Factory),
-    refuse(&[("jobset", 4)], Takes::Nothing, "there are no job sets"),
+    on_colon(&[("factory", 4)], Takes::Nothing, Key::Factory),
+    on_colon(&[("jobset", 5)], Takes::Nothing, Key::JobSet),
     accept(&[("profile", 4)], Takes::Nothing),
 ];
 
@@ -118,6 +122,12 @@ pub(super) enum View {
     /// The default.
     Batch,
     Rows(RowView),
+    /// `-hold-codes`.
+    HoldCodes,
+    /// `-factory`.
+    Factories,
+    /// `-jobset`: there are none.
+    JobSets,
     /// `-autocluster`.
     AutoClusters,
     /// `-totals`.
@@ -139,6 +149,12 @@ pub(super) enum View {
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) view: View,
+    /// Rows stand for jobs that are alike.
+    pub(super) grouped: Option<Grouped>,
+    /// It is about clusters whose jobs enter one after another, not about jobs.
+    pub(super) factories: bool,
+    /// What is told on standard error besides the answer.
+    pub(super) warnings: String,
     pub(super) jobs: Vec<(u32, u32)>,
     pub(super) clusters: Vec<u32>,
     pub(super) owners: Vec<String>,
@@ -195,6 +211,9 @@ pub(super) fn counting(arguments: &[String]) -> Option<&str> {
 pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     let mut wish = Wish {
         view: View::Batch,
+        grouped: None,
+        factories: false,
+        warnings: String::new(),
         jobs: Vec::new(),
         clusters: Vec::new(),
         owners: Vec::new(),
@@ -219,7 +238,7 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     // Which of the three that exclude each other was asked for.
     let mut chosen = None;
     let mut run_time = RunTime::All;
-    let (mut print_format, mut auto_clusters) = (None, false);
+    let (mut print_format, mut held_by_code, mut job_sets): (Option<Table>, _, _) = (None, false, false);
     for step in Walk::new(TABLE, arguments) {
         let (key, colon, words) = match step {
             Step::Word(word) => {
@@ -234,7 +253,8 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             }
         };
         match key {
-            Key::AutoCluster => auto_clusters = true,
+            Key::AutoCluster => wish.grouped = Some(Grouped::AutoClusters),
+            Key::GroupBy => wish.grouped = Some(Grouped::Shown),
             Key::Wide => {
                 wish.wide = true;
                 // As recorded: the last column of the width given stays empty.
@@ -271,11 +291,14 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             }
             Key::PrintFormat => match print_format::load(&words[0]) {
                 Ok(table) => print_format = Some(table),
-                Err(line) => return mistake(line),
+                Err(line) => return mistake(format!("{line}\nError: invalid select file {}", words[0])),
             },
             Key::Global => wish.global = true,
             Key::Help => return Asked::Help,
             Key::Version => return Asked::Version,
+            Key::HoldCodes if matches!(chosen, Some(Key::Run | Key::Idle)) => {
+                return Asked::Mistake { usage: true, line: "-hold-codes incompatible with -idle or -run".into() };
+            }
             Key::Run | Key::Hold | Key::Idle if chosen.is_some_and(|other| other != key) => {
                 return Asked::Mistake { usage: true, line: "-run and -hold/held or -idle are incompatible".into() };
             }
@@ -283,10 +306,11 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
                 rows = Some(RowView::Run);
                 chosen = Some(key);
             }
-            Key::Hold => {
+            Key::Hold | Key::HoldCodes => {
                 rows = Some(|_| RowView::Hold);
-                chosen = Some(key);
-                wish.constraints.extend(hold_codes(colon));
+                chosen = Some(Key::Hold);
+                held_by_code = key == Key::HoldCodes;
+                wish.constraints.extend(hold_codes(colon, &mut wish.warnings));
             }
             Key::Idle => {
                 rows = Some(|_| RowView::Idle);
@@ -294,7 +318,11 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
             }
             Key::Grid => rows = Some(|_| RowView::Grid),
             Key::Io => rows = Some(|_| RowView::Io),
-            Key::Factory => rows = Some(|_| RowView::Factory),
+            Key::Factory => match unknown_kind(colon) {
+                None => wish.factories = true,
+                Some(word) => return mistake(format!("Error: unknown option {word} for -factory")),
+            },
+            Key::JobSet => job_sets = true,
             Key::CpuTime => run_time = RunTime::Cpu,
             Key::CurrentRun => run_time = RunTime::Current,
             Key::CumulativeTime => run_time = RunTime::All,
@@ -328,6 +356,17 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     if let Some(rows) = rows {
         wish.constraints.extend(rows(run_time).constraint().map(str::to_owned));
     }
+    if let Some(table) = &print_format {
+        wish.grouped = table.grouped.or(wish.grouped);
+    }
+    if batch_asked && ads.is_none() && rows.is_none() && (wish.grouped.is_some() || job_sets) {
+        let option = match wish.grouped {
+            Some(Grouped::Shown) => "-group-by",
+            _ if job_sets => "-jobset",
+            _ => "-autocluster",
+        };
+        return mistake(format!("Error: -batch conflicts with {option}"));
+    }
     wish.view = if let Some(detail) = analysis {
         View::Analysis(Detail { unmatchable, ..detail })
     } else if unmatchable {
@@ -341,17 +380,30 @@ pub(super) fn read(arguments: &[String], batch_by_default: bool) -> Asked {
     } else if let Some(mut table) = print_format {
         wish.constraints.append(&mut table.constraints);
         View::PrintFormat(Box::new(table))
-    } else if auto_clusters {
-        // Autoclusters are the queue's, not the caller's.
-        wish.all_users = true;
+    } else if wish.grouped == Some(Grouped::AutoClusters) {
         View::AutoClusters
+    } else if job_sets {
+        View::JobSets
+    } else if held_by_code {
+        View::HoldCodes
     } else if let Some(rows) = rows {
         View::Rows(rows(run_time))
-    } else if batch {
+    } else if wish.factories && !batch_asked {
+        View::Factories
+    } else if batch && wish.grouped.is_none() {
         View::Batch
     } else {
         View::Rows(RowView::Plain(run_time))
     };
+    wish.factories &= matches!(wish.view, View::Factories | View::Columns(_) | View::Ads(_) | View::PrintFormat(_));
+    if wish.factories {
+        wish.constraints.push(IS_FACTORY.to_owned());
+    }
+    if job_sets && matches!(wish.view, View::Columns(_) | View::Ads(_) | View::PrintFormat(_)) {
+        wish.constraints.push("false".to_owned());
+    }
+    // What is alike is so in the whole queue, not only among the caller's jobs.
+    wish.all_users |= wish.grouped.is_some();
     // The batch view of 25.13 looks at the first of several clusters only; so recorded.
     if matches!(wish.view, View::Batch) {
         wish.clusters.truncate(1);
@@ -393,18 +445,27 @@ fn missing(key: Option<Key>, typed: &str) -> Asked {
     })
 }
 
-/// `-hold:3,13/2`: hold codes, some with a subcode. What is no number is passed over.
-fn hold_codes(colon: &str) -> Option<String> {
-    let one = |word: &str| {
+/// `-hold:3,13/2`: hold codes, some with a subcode. What is no number is told of and passed over.
+fn hold_codes(colon: &str, warnings: &mut String) -> Option<String> {
+    let mut codes = Vec::new();
+    for word in colon.split(',').filter(|word| !word.trim().is_empty()) {
         let (code, subcode) = word.split_once('/').map_or((word, None), |(code, subcode)| (code, Some(subcode)));
-        let code: i64 = code.trim().parse().ok()?;
-        Some(match subcode.and_then(|subcode| subcode.trim().parse::<i64>().ok()) {
+        let Ok(code) = code.trim().parse::<i64>() else {
+            *warnings += &format!("Warning \"{word}\" is not a hold code and/or subcode. ignoring\n");
+            continue;
+        };
+        codes.push(match subcode.and_then(|subcode| subcode.trim().parse::<i64>().ok()) {
             Some(subcode) => format!("(HoldReasonCode == {code} && HoldReasonSubCode == {subcode})"),
             None => format!("HoldReasonCode == {code}"),
-        })
-    };
-    let codes: Vec<String> = colon.split(',').filter_map(one).collect();
+        });
+    }
     (!codes.is_empty()).then(|| codes.join(" || "))
+}
+
+/// A word behind `-factory:` that HTCondor does not know. What it knows would bring clusters that are none of ours, or jobs.
+fn unknown_kind(colon: &str) -> Option<&str> {
+    let known = |word: &str| ["clusters_only", "late_materialize"].iter().any(|name| name.starts_with(word));
+    colon.split(',').map(str::trim).find(|word| !word.is_empty() && !known(word))
 }
 
 impl Wish {
@@ -435,100 +496,4 @@ pub(crate) fn job_number(word: &str) -> Option<(u32, Option<u32>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::unreachable_names;
-
-    fn words(line: &[&str]) -> Vec<String> {
-        line.iter().map(|&word| word.to_owned()).collect()
-    }
-
-    fn wish(line: &[&str]) -> Box<Wish> {
-        match read(&words(line), true) {
-            Asked::Wish(wish) => wish,
-            other => panic!("{line:?}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn every_name_is_reachable() {
-        // `-hold-codes` and `-hold` share a beginning; the whole word still finds its own entry.
-        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn short_forms_of_the_field() {
-        for line in [&["-const", "x"][..], &["-cons", "x"], &["-constr", "x"], &["--constraint", "x"]] {
-            assert_eq!(wish(line).constraints, ["x"], "{line:?}");
-        }
-        for line in [["-tot"], ["-total"], ["-totals"]] {
-            assert!(matches!(wish(&line).view, View::Totals));
-        }
-        assert!(matches!(wish(&["-nob"]).view, View::Rows(RowView::Plain(RunTime::All))));
-        assert!(matches!(wish(&["-l"]).view, View::Ads(AdForm::Long)));
-        assert!(wish(&["-g"]).global);
-        assert_eq!(wish(&["-l", "-attr", "A,B C"]).attributes, ["A", "B", "C"]);
-        assert!(matches!(wish(&["-totals", "-json"]).view, View::TotalsJson));
-    }
-
-    #[test]
-    fn mistakes_have_htcondors_words() {
-        let line = |line: &[&str]| match read(&words(line), true) {
-            Asked::Mistake { line, .. } => line,
-            other => panic!("{line:?}: {other:?}"),
-        };
-        for (given, wanted) in [
-            (&["-limit"][..], "Error: -limit requires the max number of results as an argument."),
-            (&["-limit", "x"], "Error: Unable to convert (x) to a number for -limit."),
-            (&["-limit", "0"], "Error: 0 is not a valid for -limit."),
-            (&["-name"], "Error: -name requires the name of a schedd as an argument."),
-            (&["-const"], "Error: -constraint requires another parameter"),
-            (&["-attr"], "Error: -attributes requires a list of attributes to show"),
-            (&["-xml", "-json"], "Error: Cannot print as both XML and JSON"),
-            (&["-run", "-hold"], "-run and -hold/held or -idle are incompatible"),
-            (&["-jobads"], "Error: -jobads requires a filename"),
-            (&["-mconst"], "Error: -mconst requires another parameter"),
-            (&["-batch", "-af", "Owner"], "Error: -batch conflicts with -format and -af"),
-            (&["-name", "x", "-submitter", "y"], "Cannot query both schedd's and submitters"),
-        ] {
-            assert_eq!(line(given), wanted, "{given:?}");
-        }
-    }
-
-    #[test]
-    fn hold_codes_become_a_constraint() {
-        let held = wish(&["-hold:3,13/2,x"]);
-        let codes = "HoldReasonCode == 3 || (HoldReasonCode == 13 && HoldReasonSubCode == 2)";
-        assert_eq!(held.constraints, [codes, "JobStatus == 5"]);
-        assert_eq!(wish(&["-held"]).constraints, ["JobStatus == 5"]);
-        for alias in [["-all-users"], ["-al"]] {
-            assert!(wish(&alias).all_users);
-        }
-        assert!(matches!(wish(&["-prog"]).view, View::Batch));
-    }
-
-    #[test]
-    fn words_are_numbers_or_owners() {
-        let wish = wish(&["-nobatch", "1", "2.3", "alice", "1.x", "5-7", "", "99999999999"]);
-        assert_eq!((&wish.clusters[..], &wish.jobs[..]), (&[1][..], &[(2, 3)][..]));
-        assert_eq!(wish.owners, ["alice", "1.x", "5-7", "", "99999999999"]);
-    }
-
-    #[test]
-    fn the_two_counting_commands() {
-        for expression in
-            ["JobStatus==1", "JobStatus == 1", "JobStatus==1 || JobStatus==2", "JobStatus==1||JobStatus == 2"]
-        {
-            assert!(counting(&words(&["-constraint", expression])).is_some(), "{expression}");
-        }
-        for line in [
-            &["-constraint", "JobStatus==2"][..],
-            &["-constraint", "JobStatus==2||JobStatus==1"],
-            &["-constraint", "JobStatus==1", "-nobatch"],
-            &["-const", "JobStatus==1"],
-            &["-constraint"],
-        ] {
-            assert!(counting(&words(line)).is_none(), "{line:?}");
-        }
-    }
-}
+mod tests;

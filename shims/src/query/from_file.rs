@@ -27,7 +27,9 @@ pub(super) fn jobs(source: &Source, wish: &Wish, world: &World, env: &Env) -> Re
     let mut jobs: Vec<Job> =
         ads.into_iter().map(Job::from).filter(|job| is_wanted(job, wish, &constraints, env)).collect();
     jobs.sort_by_key(|job| job.id(env));
-    jobs.truncate(wish.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX));
+    if wish.grouped.is_none() {
+        jobs.truncate(wish.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX));
+    }
     Ok((jobs, head))
 }
 

@@ -9,6 +9,7 @@ use control_proto::client::{Answer, ClientError};
 use control_proto::{ListingEnd, Query, Refusal, Reply, Request, Selection, Site, Totals};
 
 use crate::columns::{Columns, RowPrinter};
+use crate::groups::{self, Grouped};
 use crate::job::{Job, Jobs, ListingFault};
 use crate::master;
 use crate::print_format::{Summary, Table};
@@ -39,7 +40,11 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
         .variable("_condor_CONDOR_Q_DASH_BATCH_IS_DEFAULT")
         .is_none_or(|value| !value.eq_ignore_ascii_case("false"));
     match read(arguments, batch_by_default) {
-        Asked::Wish(wish) => list(&wish, world),
+        Asked::Wish(wish) => {
+            let mut outcome = list(&wish, world);
+            outcome.err.splice(0..0, wish.warnings.bytes());
+            outcome
+        }
         Asked::Help => Outcome::answer(USAGE),
         Asked::Version => version::answer(),
         Asked::Mistake { usage, line } => {
@@ -133,6 +138,7 @@ fn list(wish: &Wish, world: &World) -> Outcome {
     }
     if let View::Columns(columns) = &wish.view
         && columns.print_at_once()
+        && wish.grouped.is_none()
     {
         return list_at_once(wish, columns, world).unwrap_or_else(|error| unanswered(wish, world, &error));
     }
@@ -222,6 +228,10 @@ fn query(wish: &Wish) -> Query {
     let attributes = match &wish.view {
         View::Batch => own(BATCH_ATTRIBUTES),
         View::Rows(rows) => own(rows.attributes()),
+        View::HoldCodes => own(RowView::Hold.attributes()),
+        View::Factories => own(views::FACTORY_ATTRIBUTES),
+        // No rows will be there.
+        View::JobSets => own(&["ClusterId"]),
         View::AutoClusters => own(views::AUTO_CLUSTER_ATTRIBUTES),
         View::Ads(_) => wish.attributes.clone(),
         View::Columns(columns) => columns.attributes(),
@@ -232,6 +242,10 @@ fn query(wish: &Wish) -> Query {
         View::PrintFormat(table) if table.attributes().is_empty() => Vec::new(),
         View::PrintFormat(table) => table.attributes().into_iter().chain(own(&["JobStatus"])).collect(),
         View::Totals | View::TotalsJson => own(&["JobStatus"]),
+    };
+    let attributes = match wish.grouped {
+        Some(by) => group_names(wish, by).into_iter().chain(own(&["JobStatus"])).collect(),
+        None => attributes,
     };
     let mut owners = wish.owners.clone();
     // A submitter is written with or without its domain.
@@ -245,8 +259,22 @@ fn query(wish: &Wish) -> Query {
             mine: !wish.all_users && !wish.names_jobs(),
         },
         attributes,
-        limit: wish.limit,
-        totals_only: matches!(wish.view, View::Totals | View::TotalsJson),
+        // Groups are limited, not the jobs that make them.
+        limit: wish.limit.filter(|_| wish.grouped.is_none()),
+        totals_only: matches!(wish.view, View::Totals | View::TotalsJson | View::JobSets),
+        factories: wish.factories,
+    }
+}
+
+/// The attributes in which jobs are alike that make one row.
+fn group_names(wish: &Wish, by: Grouped) -> Vec<String> {
+    let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    match (by, &wish.view) {
+        (Grouped::AutoClusters, _) => own(views::AUTO_CLUSTER_ATTRIBUTES),
+        (Grouped::Shown, View::Columns(columns)) => columns.named(),
+        (Grouped::Shown, View::PrintFormat(table)) => table.named(),
+        (Grouped::Shown, View::Rows(rows)) => own(rows.attributes()),
+        (Grouped::Shown, _) => wish.attributes.clone(),
     }
 }
 
@@ -268,29 +296,54 @@ fn print(
         Some(name) => views::submitter_head(&format!("{name}@{}", site.domain), site, &world.clock),
         None => views::head(site, &world.clock),
     };
-    let table = matches!(wish.view, View::Batch | View::Rows(_) | View::Totals | View::PrintFormat(_));
+    let table = matches!(
+        wish.view,
+        View::Batch | View::Rows(_) | View::Totals | View::PrintFormat(_) | View::HoldCodes | View::Factories
+    );
     if wish.global && table && end.selected.jobs == 0 {
         return "All queues are empty\n".into();
     }
     let mut shown = Totals::default();
+    let mut grouped = match wish.grouped {
+        Some(by) if !matches!(wish.view, View::AutoClusters) => {
+            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
+            let limit = wish.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+            Some(groups::group(jobs, &group_names(wish, by), by).into_iter().take(limit))
+        }
+        _ => None,
+    };
+    let jobs: &mut dyn Iterator<Item = Job> = match &mut grouped {
+        Some(groups) => groups,
+        None => jobs,
+    };
+    // Groups are no jobs to be counted.
+    let count = |totals: &mut Totals, job: &Job| {
+        if wish.grouped.is_none() {
+            count(totals, job, &env);
+        }
+    };
     match &wish.view {
         View::Columns(columns) => columns.print(jobs, &env),
         View::Ads(form) => views::print_ads(
             *form,
             jobs.map(|job| match wish.attributes.as_slice() {
+                _ if wish.grouped.is_some() => job.into_ad(),
                 [] => job.into_ad(),
                 names => job.only(names),
             }),
         ),
         View::TotalsJson => views::totals_json(end),
         View::PrintFormat(table) => {
-            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
+            let jobs = jobs.inspect(|job| count(&mut shown, job));
             let rows = table.print(jobs, &scene);
             let title = if table.no_title { String::new() } else { head() };
             title + &rows + &summary(table, wish, answer, end, shown, &scene)
         }
         // Printed by `analyse`.
         View::Analysis(_) | View::Unmatchable => String::new(),
+        View::HoldCodes => head() + &views::hold_codes(jobs, &scene),
+        View::Factories => head() + &views::factories(jobs, &scene),
+        View::JobSets => format!("{}{}\n", head(), views::JOB_SET_TITLES),
         View::AutoClusters => head() + &views::auto_clusters(jobs, &scene),
         // An AliEn class reads the last line of `condor_q OWNER -totals` (decision D61).
         View::Totals => {
@@ -298,12 +351,12 @@ fn print(
             head() + &totals(wish, answer, end, end.selected) + blank
         }
         View::Batch => {
-            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
+            let jobs = jobs.inspect(|job| count(&mut shown, job));
             let table = views::batch(jobs, &scene, !wish.jobs.is_empty());
             head() + &table + "\n" + &totals(wish, answer, end, shown) + "\n"
         }
         View::Rows(rows) => {
-            let jobs = jobs.inspect(|job| count(&mut shown, job, &env));
+            let jobs = jobs.inspect(|job| count(&mut shown, job));
             let mut out = head() + &rows.print(jobs, &scene);
             if rows.with_totals() {
                 out += "\n";

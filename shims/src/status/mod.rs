@@ -237,11 +237,18 @@ fn read(arguments: &[String]) -> Result<Wish, Outcome> {
                 Err(_) => return mistake(format!(" Parse error in sort expression: {}", words[0])),
             },
             Key::PrintFormat => match print_format::load(&words[0]) {
+                // HTCondor's then says nothing of what else it does not understand.
+                Ok(table) if table.grouped.is_some() => {
+                    let why = "print-format aggregation not supported";
+                    return Err(Outcome::failure(format!("{why}\nError: invalid select file {}\n", words[0])));
+                }
                 Ok(mut table) => {
                     wish.constraints.append(&mut table.constraints);
                     wish.print_format = Some(table);
                 }
-                Err(line) => return Err(Outcome::failure(format!("{line}\n"))),
+                Err(line) => {
+                    return Err(Outcome::failure(format!("{line}\nError: invalid select file {}\n", words[0])));
+                }
             },
             Key::Ads => match ad_files::load(&words[0], Form::named(colon)) {
                 Ok(ads) => wish.ads = Some(ads),

@@ -3,14 +3,19 @@
 mod ads;
 mod auto_clusters;
 mod batch;
+mod clusters;
 mod head;
+mod hold_codes;
 mod past;
 mod rows;
 
 pub use ads::{AdForm, print_ads, print_past_ads};
 pub use auto_clusters::{AUTO_CLUSTER_ATTRIBUTES, auto_clusters};
 pub use batch::{BATCH_ATTRIBUTES, batch};
+pub(crate) use clusters::mode;
+pub use clusters::{FACTORY_ATTRIBUTES, IS_FACTORY, JOB_SET_TITLES, factories};
 pub use head::{UNKNOWN_TOTALS, file_head, head, submitter_head, totals_ad, totals_json, totals_line, wire_address};
+pub use hold_codes::hold_codes;
 pub use past::{PAST_ATTRIBUTES, past};
 pub use rows::{RowView, RunTime};
 pub(crate) use rows::{command, run_time_s, status, universe_name};

@@ -34,8 +34,6 @@ pub enum RowView {
     Grid,
     /// `-io`: bytes that running jobs read and wrote. Work Queue tells nothing of them, so there are no rows.
     Io,
-    /// `-factory`: clusters whose jobs are still made. The master lists jobs, and none that have not entered the queue.
-    Factory,
 }
 
 impl RowView {
@@ -47,7 +45,7 @@ impl RowView {
             RowView::Hold => Some("JobStatus == 5"),
             RowView::Idle => Some("JobStatus == 1"),
             RowView::Grid => Some("JobUniverse == 9"),
-            RowView::Io | RowView::Factory => Some("false"),
+            RowView::Io => Some("false"),
         }
     }
 
@@ -118,7 +116,7 @@ impl RowView {
                 "LastRemoteHost",
             ],
             RowView::Grid => &["ClusterId", "ProcId", "Owner", "GridJobStatus", "GridResource", "GridJobId"],
-            RowView::Io | RowView::Factory => &["ClusterId", "JobStatus"],
+            RowView::Io => &["ClusterId", "JobStatus"],
         }
     }
 
@@ -133,9 +131,6 @@ impl RowView {
             RowView::Idle => " ID      OWNER          UNIVERSE  CPUS MEMORY STARTS LAST_HOST".into(),
             RowView::Grid => " ID      OWNER          STATUS     GRID->MANAGER    HOST       GRID_JOB_ID".into(),
             RowView::Io => " ID      OWNER          RUNS ST  INPUT  OUTPUT  RATE      MISC".into(),
-            RowView::Factory => {
-                " ID      OWNER            SUBMITTED  LIMIT PRESNT   RUN    IDLE   HOLD NEXTID MODE DIGEST".into()
-            }
         }
     }
 
@@ -201,7 +196,7 @@ impl RowView {
                     job.text("gridjobid", env).unwrap_or_default()
                 )
             }
-            RowView::Io | RowView::Factory => String::new(),
+            RowView::Io => String::new(),
         }
     }
 }

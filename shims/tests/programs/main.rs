@@ -3,7 +3,7 @@
 //! `master` is a thread that serves the control protocol with a fixed queue; `bench` runs the programs within this
 //! process. `clients` has what the AliEn and JAliEn computing elements run, to the byte; `sessions` replays sessions
 //! recorded from HTCondor; `manners` is what all programs do
-//! alike; `faults` is about masters that refuse, break off or are not there.
+//! alike; `groups` is about rows that are no single jobs; `faults` is about masters that refuse, break off or are not there.
 
 mod analysis;
 mod bench;
@@ -11,6 +11,7 @@ mod classad_eval;
 mod clients;
 mod dry_runs;
 mod faults;
+mod groups;
 mod manners;
 mod master;
 mod print_formats;

@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) site: Site,
     /// Sorted by number.
     pub(crate) jobs: Vec<ClassAd>,
+    /// Clusters whose jobs enter one after another.
+    pub(crate) factories: Vec<ClassAd>,
     /// The last one that left first.
     pub(crate) past: Vec<ClassAd>,
     pub(crate) next_cluster: u32,
@@ -70,6 +72,7 @@ impl Master {
         let state = State {
             site,
             jobs: Vec::new(),
+            factories: Vec::new(),
             past: Vec::new(),
             next_cluster: 1,
             schedd: ClassAd::new(),
@@ -319,7 +322,8 @@ impl State {
     fn query(&self, query: &Query) -> Vec<u8> {
         let Some(constraints) = parse_all(&query.select.constraints) else { return self.bad_constraint() };
         let select = |ad: &ClassAd| self.selected(&query.select, &constraints, ad);
-        let mut ads: Vec<ClassAd> = self.jobs.iter().filter(|ad| select(ad)).cloned().collect();
+        let listed = if query.factories { &self.factories } else { &self.jobs };
+        let mut ads: Vec<ClassAd> = listed.iter().filter(|ad| select(ad)).cloned().collect();
         let own = |ad: &&ClassAd| ad.get("Owner") == Some(&Expr::from(self.site.user.as_str()));
         let mut end = ListingEnd {
             ads: 0,

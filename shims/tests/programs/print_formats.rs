@@ -127,6 +127,12 @@ fn complaints_are_on_standard_error_and_the_rest_is_shown() {
         assert!(err.contains(complaint), "{complaint}: {err}");
     }
     assert!(text(&outcome.out).starts_with("7         1"), "{}", text(&outcome.out));
+    bench.write("join.cpf", "SELECT BARE\n ClusterId \\\n   AS C\n JOIN Slot ON Machine == 1\nAND Odd\n JOIN USING Name\n  other words\nJOIN\n");
+    let joined = bench.run("condor_q", &["-pr", bench.path("join.cpf").to_str().unwrap(), "7.1"]);
+    let words = "ON was unexpected at line 4 offset 10 in JOIN\n\
+                 expected data set name before ON or USING at line 6 offset 5 in JOIN\n\
+                 words was unexpected at line 7 offset 6 in JOIN\n";
+    assert_eq!((joined.code, text(&joined.out), text(&joined.err)), (0, "7\n".to_owned(), words.to_owned()));
     let missing = bench.run("condor_q", &["-pr", "/no/such"]);
     let words = "Can't open select file: /no/such\nError: invalid select file /no/such\n";
     assert_eq!((missing.code, text(&missing.out), text(&missing.err)), (1, String::new(), words.to_owned()));
@@ -179,4 +185,28 @@ fn a_history_may_be_an_event_log() {
     let missing = bench.run("condor_history", &["-userlog", "nosuch"]);
     assert_eq!(missing.code, 1);
     assert_eq!(text(&missing.err), "Error opening history file nosuch: No such file or directory\n");
+}
+
+#[test]
+fn what_is_alike_is_counted_by_condor_q_only() {
+    let bench = bench();
+    for (file, line) in [("unique.cpf", "SELECT UNIQUE\n Owner\n"), ("from.cpf", "SELECT FROM AUTOCLUSTER\n Owner\n")] {
+        bench.write(file, line);
+        let path = bench.path(file).to_str().unwrap().to_owned();
+        let said = |program: &str| {
+            let outcome = bench.run(program, &["-pr", &path]);
+            (outcome.code, text(&outcome.out), text(&outcome.err))
+        };
+        let unserved =
+            format!("UNIQUE aggregation is not supported.\nError: cannot execute print-format file {path}\n");
+        assert_eq!(said("condor_history"), (1, String::new(), unserved));
+        let unserved = format!("print-format aggregation not supported\nError: invalid select file {path}\n");
+        assert_eq!(said("condor_status"), (1, String::new(), unserved));
+    }
+    let missing = bench.run("condor_history", &["-pr", "/no/such"]);
+    let words = "Can't open select file: /no/such\nError: cannot execute print-format file /no/such\n";
+    assert_eq!((missing.code, text(&missing.err)), (1, words.to_owned()));
+    let missing = bench.run("condor_status", &["-pr", "/no/such"]);
+    let words = "Can't open select file: /no/such\nError: invalid select file /no/such\n";
+    assert_eq!((missing.code, text(&missing.err)), (1, words.to_owned()));
 }

@@ -69,7 +69,7 @@ static FIRST_LETTERS: LazyLock<[(usize, usize); 26]> = LazyLock::new(|| {
 });
 
 /// Whether an attribute may be shown, private ones only to those who may see them; `folded` in lower case.
-pub(super) fn is_shown(folded: &str, private: bool) -> bool {
+pub(crate) fn is_shown(folded: &str, private: bool) -> bool {
     !folded.starts_with(HIDDEN_PREFIX) && (private || !is_private(folded))
 }
 

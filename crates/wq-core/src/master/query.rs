@@ -17,7 +17,7 @@ use crate::jobs::{OwnerId, Slot, Status};
 const SLICE: usize = 1000;
 
 /// A frame is sent when it has this many bytes.
-const FRAME_BYTES: usize = 256 << 10;
+pub(super) const FRAME_BYTES: usize = 256 << 10;
 
 /// A listing under way.
 #[derive(Debug)]
@@ -55,6 +55,9 @@ impl Master {
                     );
                 }
             }
+        }
+        if query.factories {
+            return self.list_factories(now, client, &caller, &query, &constraints);
         }
         let ranges = ranges(&query.select);
         let first = ranges.first().map_or(JobId::new(0, 0), |range| range.0);

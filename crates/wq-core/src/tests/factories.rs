@@ -1,9 +1,10 @@
 //! Jobs of a cluster that enter the queue one after another (`max_idle`, `max_materialize`).
 
-use control_proto::{Action, Targets};
+use control_proto::{Action, Query, Request, Selection, Targets};
 
 use crate::bench::Bench;
 use crate::ids::{JobId, LinkId};
+use crate::io::{Ask, Caller, Input};
 
 /// Events about the cluster.
 const CLUSTER: JobId = JobId::new(1, u32::MAX);
@@ -309,4 +310,84 @@ fn a_cluster_that_is_held_stays_so_in_a_compacted_journal() {
     assert_eq!(procs(&mut b), [1], "nothing enters for the one that left");
     b.act(Action::Release, cluster());
     assert_eq!(procs(&mut b), [1, 2]);
+}
+
+/// `condor_q -factory` with these constraints: the counts of each cluster.
+fn listed(b: &mut Bench, select: Selection) -> Vec<String> {
+    const NAMES: [&str; 8] = [
+        "ClusterId",
+        "JobMaterializeLimit",
+        "JobsPresent",
+        "JobsRunning",
+        "JobsIdle",
+        "JobsHeld",
+        "JobMaterializeNextProcId",
+        "JobMaterializePaused",
+    ];
+    let attributes = NAMES.map(str::to_owned).to_vec();
+    let client = b.ask(Ask::Other(Request::Query(Query { select, attributes, factories: true, ..Query::default() })));
+    let rows = b.rows(client);
+    let text = |row: &[(String, String)], name: &str| {
+        row.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone()).unwrap_or_default()
+    };
+    rows.iter().map(|row| NAMES.map(|name| text(row, name)).join(" ")).collect()
+}
+
+#[test]
+fn clusters_are_listed_with_what_is_counted_of_their_jobs() {
+    let mut b = Bench::new();
+    let all = Selection::default;
+    let cluster = |number: u32| Targets::Constraint(format!("ClusterId == {number}"));
+    b.submit(&[], 3);
+    b.submit(&[("JobMaterializeLimit", "4")], 9);
+    b.submit(&[("JobMaterializeMaxIdle", "2"), ("Arguments", "\"\u{1}.\u{2}\""), ("MyTag", "\"\u{1}\"")], 3);
+    assert_eq!(listed(&mut b, all()), ["2 4 4 0 4 0 4 0", "3 3 2 0 2 0 2 0"]);
+    b.act(Action::Hold, Targets::Jobs(vec![(2, 1)]));
+    b.act(Action::Hold, cluster(3));
+    assert_eq!(listed(&mut b, all()), ["2 4 4 0 3 1 4 0", "3 3 2 0 0 2 2 1"]);
+    b.act(Action::Remove, cluster(2));
+    b.act(Action::Release, cluster(3));
+    assert_eq!(listed(&mut b, all()), ["3 3 2 0 2 0 2 0"], "a cluster that was removed is gone with its jobs");
+    b.act(Action::Remove, Targets::Jobs(vec![(1, 0), (1, 1), (1, 2)]));
+    let w = b.worker(1);
+    ends(&mut b, w);
+    assert_eq!(listed(&mut b, all()), ["3 3 2 1 1 0 3 2"], "all have entered");
+
+    // By number, owner and constraint; a job's number means a job.
+    let by = |constraint: &str| Selection { constraints: vec![constraint.to_owned()], ..all() };
+    for (select, count) in [
+        (Selection { clusters: vec![3], ..all() }, 1),
+        (Selection { clusters: vec![1, 2], ..all() }, 0),
+        (Selection { jobs: vec![(3, 1)], ..all() }, 0),
+        (Selection { owners: vec!["alice".into()], ..all() }, 1),
+        (Selection { owners: vec!["bob".into()], ..all() }, 0),
+        (by("ProcId is undefined"), 1),
+        (by("ProcId == 0"), 0),
+        (by("MyTag == \"3\" && Arguments is undefined && Owner == \"alice\" && TotalSubmitProcs == 3"), 1),
+        (by("JobsRunning > 1"), 0),
+    ] {
+        assert_eq!(listed(&mut b, select.clone()).len(), count, "{select:?}");
+    }
+    b.pass(60);
+}
+
+#[test]
+fn what_others_may_not_see_of_a_job_they_do_not_see_of_its_cluster() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "1"), ("Environment", "\"SECRET=1\"")], 2);
+    let ask = |b: &mut Bench, name: &str, uid: u32, mine: bool| {
+        let caller = Caller { uid, gid: uid, name: name.into(), superuser: false };
+        let select = Selection { mine, ..Selection::default() };
+        let request = Request::Query(Query { select, factories: true, ..Query::default() });
+        let client = crate::ids::ClientId(5_000 + u64::from(uid) * 2 + u64::from(mine));
+        b.input(Input::Asked { client, caller, ask: Ask::Other(request) });
+        b.rows(client)
+    };
+    let secret = |rows: &[Vec<(String, String)>]| rows[0].iter().any(|(_, text)| text.contains("SECRET"));
+    let others = ask(&mut b, "bob", 1001, false);
+    assert!(others.len() == 1 && !secret(&others), "{others:?}");
+    assert!(others[0].iter().all(|(name, _)| !name.to_lowercase().starts_with("_awq")), "{others:?}");
+    assert!(ask(&mut b, "bob", 1001, true).is_empty());
+    let own = ask(&mut b, "alice", 1000, true);
+    assert!(own.len() == 1 && secret(&own), "{own:?}");
 }

@@ -5,6 +5,7 @@
 //! those that have not entered behind those that have.
 
 mod closing;
+mod listing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
