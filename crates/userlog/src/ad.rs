@@ -2,9 +2,9 @@
 
 use crate::classic::{RECONNECT, read_usage, usage};
 use crate::event::{
-    ClusterRemove, Completion, CpuTimes, Disconnected, Event, EventJob, Evicted, Execute, Exit, FileTransfer, Held,
-    ImageSize, Kind, ReconnectFailed, Reconnected, RemoteError, Requeue, ShadowException, Submit, Terminated,
-    TransferStage, Usage,
+    ClusterRemove, Completion, CpuTimes, Disconnected, Event, EventJob, Evicted, Execute, Exit, FactoryPaused,
+    FileTransfer, Held, ImageSize, Kind, ReconnectFailed, Reconnected, RemoteError, Requeue, ShadowException, Submit,
+    Terminated, TransferStage, Usage,
 };
 use crate::form::{Form, Layout};
 use crate::resources::Resources;
@@ -31,6 +31,8 @@ const TYPES: &[(u16, &str)] = &[
     (24, "JobReconnectFailedEvent"),
     (35, "ClusterSubmitEvent"),
     (36, "ClusterRemoveEvent"),
+    (37, "FactoryPausedEvent"),
+    (38, "FactoryResumedEvent"),
     (40, "FileTransferEvent"),
 ];
 
@@ -104,7 +106,9 @@ fn of_kind(kind: &Kind, ad: &mut Builder) {
             ad.bytes("", exception.sent_bytes, exception.received_bytes);
         }
         Kind::Generic(info) => ad.text("Info", info),
-        Kind::Aborted(reason) | Kind::Released(reason) => ad.optional("Reason", reason.as_deref()),
+        Kind::Aborted(reason) | Kind::Released(reason) | Kind::FactoryResumed(reason) => {
+            ad.optional("Reason", reason.as_deref())
+        }
         Kind::Suspended(processes) => ad.put("NumberOfPIDs", Value::Int(*processes)),
         Kind::Unsuspended => {}
         Kind::Held(held) => {
@@ -146,6 +150,11 @@ fn of_kind(kind: &Kind, ad: &mut Builder) {
             ad.put("NextProcId", Value::Int(remove.materialized));
             ad.put("NextRow", Value::Int(remove.items));
             ad.put("Completion", Value::Int(remove.completion as i64));
+        }
+        Kind::FactoryPaused(paused) => {
+            ad.optional("Reason", paused.reason.as_deref().filter(|reason| !reason.is_empty()));
+            ad.put("PauseCode", Value::Int(i64::from(paused.pause_code)));
+            ad.put("HoldCode", Value::Int(i64::from(paused.hold_code)));
         }
         Kind::FileTransfer(transfer) => {
             ad.put("Type", Value::Int(transfer.stage as i64 + 1));
@@ -274,6 +283,12 @@ fn to_kind(number: u16, ad: &Found<'_>) -> Option<Kind> {
                 _ => return None,
             },
         }),
+        37 => Kind::FactoryPaused(FactoryPaused {
+            reason: ad.string("Reason"),
+            pause_code: ad.number("PauseCode")?,
+            hold_code: ad.number("HoldCode")?,
+        }),
+        38 => Kind::FactoryResumed(ad.string("Reason")),
         40 => Kind::FileTransfer(FileTransfer {
             stage: *TransferStage::ALL.get(usize::try_from(ad.int("Type")?.checked_sub(1)?).ok()?)?,
             host: ad.string("Host"),

@@ -73,6 +73,10 @@ pub enum Kind {
     ClusterSubmit(String),
     /// 036
     ClusterRemove(ClusterRemove),
+    /// 037
+    FactoryPaused(FactoryPaused),
+    /// 038, with the reason.
+    FactoryResumed(Option<String>),
     /// 040
     FileTransfer(FileTransfer),
     /// Any number, read from a classic log in a shape not known here.
@@ -104,6 +108,8 @@ impl Kind {
             Kind::ReconnectFailed(_) => 24,
             Kind::ClusterSubmit(_) => 35,
             Kind::ClusterRemove(_) => 36,
+            Kind::FactoryPaused(_) => 37,
+            Kind::FactoryResumed(_) => 38,
             Kind::FileTransfer(_) => 40,
             Kind::Unknown(unknown) => unknown.number,
             Kind::Ad(number, _) => *number,
@@ -324,6 +330,17 @@ pub enum Completion {
     Complete,
     /// Not all, and the rest was paused.
     Paused,
+}
+
+/// No more jobs of a cluster appear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactoryPaused {
+    /// Why.
+    pub reason: Option<String>,
+    /// 1 when the cluster was held, -1 when its jobs cannot be made; 0 is not told.
+    pub pause_code: i32,
+    /// As `HoldReasonCode`; 0 is not told.
+    pub hold_code: i32,
 }
 
 /// A stage of moving files.

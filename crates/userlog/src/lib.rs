@@ -22,9 +22,9 @@ mod xml;
 
 pub use classic::format;
 pub use event::{
-    ClusterRemove, Completion, CpuTimes, Disconnected, Event, EventJob, Evicted, Execute, Exit, FileTransfer, Held,
-    ImageSize, Kind, ReconnectFailed, Reconnected, RemoteError, Requeue, ShadowException, Submit, Terminated,
-    TransferStage, Unknown, Usage, one_line,
+    ClusterRemove, Completion, CpuTimes, Disconnected, Event, EventJob, Evicted, Execute, Exit, FactoryPaused,
+    FileTransfer, Held, ImageSize, Kind, ReconnectFailed, Reconnected, RemoteError, Requeue, ShadowException, Submit,
+    Terminated, TransferStage, Unknown, Usage, one_line,
 };
 pub use form::{DateForm, Form, Layout};
 pub use parse::{Entry, Log, LogError, parse};

@@ -12,6 +12,10 @@ use super::read::begins_event;
 
 /// What stands for a missing hold reason.
 pub(crate) const NO_REASON: &str = "Reason unspecified";
+/// Headline of 037.
+pub(crate) const PAUSED: &str = "Job Materialization Paused";
+/// Headline of 038.
+pub(crate) const RESUMED: &str = "Job Materialization Resumed";
 /// Headline of 022.
 pub(crate) const RECONNECT: &str = "Job disconnected, attempting to reconnect";
 
@@ -135,6 +139,23 @@ pub(super) fn lines(kind: &Kind) -> (String, String) {
             let (jobs, items) = (remove.materialized, remove.items);
             line(&mut body, &format!("Materialized {jobs} jobs from {items} items.\t{word}"));
             "Cluster removed".to_owned()
+        }
+        Kind::FactoryPaused(paused) => {
+            let reason = paused.reason.as_deref().unwrap_or("");
+            // The reader takes the first line for the reason.
+            if !reason.is_empty() || (paused.pause_code, paused.hold_code) != (0, 0) {
+                line(&mut body, reason);
+            }
+            for (name, code) in [("PauseCode", paused.pause_code), ("HoldCode", paused.hold_code)] {
+                if code != 0 {
+                    line(&mut body, &format!("{name} {code}"));
+                }
+            }
+            PAUSED.to_owned()
+        }
+        Kind::FactoryResumed(reason) => {
+            optional_line(&mut body, reason.as_deref());
+            RESUMED.to_owned()
         }
         Kind::FileTransfer(transfer) => {
             if let Some(seconds) = transfer.queueing_delay_s {

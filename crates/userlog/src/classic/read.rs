@@ -1,16 +1,16 @@
 //! Text to events. Whatever does not print back to the same lines is kept as it stood.
 
 use crate::event::{
-    ClusterRemove, Completion, CpuTimes, Disconnected, Event, EventJob, Evicted, Execute, Exit, FileTransfer, Held,
-    ImageSize, Kind, ReconnectFailed, Reconnected, RemoteError, Requeue, ShadowException, Submit, Terminated,
-    TransferStage, Unknown, Usage,
+    ClusterRemove, Completion, CpuTimes, Disconnected, Event, EventJob, Evicted, Execute, Exit, FactoryPaused,
+    FileTransfer, Held, ImageSize, Kind, ReconnectFailed, Reconnected, RemoteError, Requeue, ShadowException, Submit,
+    Terminated, TransferStage, Unknown, Usage,
 };
 use crate::form::{Form, Layout};
 use crate::resources::Resources;
 use crate::time::{self, OffsetAt};
 use crate::value::{Value, read_classic_ad};
 
-use super::print::{NO_REASON, RECONNECT, completion_word, lines};
+use super::print::{NO_REASON, PAUSED, RECONNECT, RESUMED, completion_word, lines};
 
 /// Reads one event: its header line and the lines up to the end mark, without line ends. `None` if the first line is
 /// no header.
@@ -114,6 +114,13 @@ fn read_kind(number: u16, headline: &str, body: &[&str]) -> Option<Kind> {
         }
         35 => Kind::ClusterSubmit(after("Cluster submitted from host: ")?),
         36 => Kind::ClusterRemove(read_cluster_remove(&body.after("\tMaterialized ")?)?),
+        37 if headline == PAUSED => {
+            let reason = body.text().filter(|reason| !reason.is_empty());
+            let mut code = |name: &str| body.after(name).map_or(Some(0), |code| code.parse().ok());
+            let (pause_code, hold_code) = (code("\tPauseCode ")?, code("\tHoldCode ")?);
+            Kind::FactoryPaused(FactoryPaused { reason, pause_code, hold_code })
+        }
+        38 if headline == RESUMED => Kind::FactoryResumed(body.text()),
         40 => Kind::FileTransfer(FileTransfer {
             stage: TransferStage::ALL.into_iter().find(|stage| stage.headline() == headline)?,
             queueing_delay_s: match body.after("\tSeconds spent in queue: ") {

@@ -1,8 +1,8 @@
 //! One event of each kind.
 
 use userlog::{
-    ClusterRemove, Completion, Disconnected, Event, EventJob, EventTime, Exit, FileTransfer, ImageSize, Kind,
-    ReconnectFailed, Reconnected, Resources, ShadowException, Submit, TransferStage, Value,
+    ClusterRemove, Completion, Disconnected, Event, EventJob, EventTime, Exit, FactoryPaused, FileTransfer, ImageSize,
+    Kind, ReconnectFailed, Reconnected, Resources, ShadowException, Submit, TransferStage, Value,
 };
 
 pub(crate) const JOB: EventJob = EventJob::new(7, 3);
@@ -38,6 +38,10 @@ pub(crate) fn events(text: &str) -> Vec<Event> {
         Kind::ReconnectFailed(ReconnectFailed { reason: text.to_owned(), startd_name: text.to_owned() }),
         Kind::ClusterSubmit(text.to_owned()),
         Kind::ClusterRemove(ClusterRemove { materialized: 2, items: 5, completion: Completion::Paused }),
+        Kind::FactoryPaused(FactoryPaused { reason: Some(text.to_owned()), pause_code: 1, hold_code: 1 }),
+        Kind::FactoryPaused(FactoryPaused { reason: None, pause_code: -1, hold_code: 0 }),
+        Kind::FactoryResumed(Some(text.to_owned())),
+        Kind::FactoryResumed(None),
         Kind::FileTransfer(FileTransfer {
             stage: TransferStage::InputStarted,
             host: Some(text.to_owned()),

@@ -16,6 +16,8 @@ pub(super) enum Then {
     Enter(Box<journal::Submitted>),
     /// Further jobs of a cluster, up to this one, enter the queue.
     Materialized(JobId),
+    /// The log of a cluster whose jobs enter one after another hears of something.
+    TellCluster(u32, Box<userlog::Kind>),
     /// A job that runs nowhere leaves.
     Leave(JobId),
     /// The same at once, whatever its owner wants to see of it.
@@ -131,6 +133,7 @@ impl Master {
         match then {
             Then::Enter(submitted) => self.enter(now, no, &submitted),
             Then::Materialized(last) => self.materialized(now, no, last),
+            Then::TellCluster(cluster, kind) => self.tell_cluster(now, no, cluster, *kind),
             Then::Leave(job) => self.leave_removed(now, no, job),
             Then::LeaveForced(job) => {
                 self.leave_removed(now, no, job);

@@ -391,3 +391,35 @@ fn what_others_may_not_see_of_a_job_they_do_not_see_of_its_cluster() {
     let own = ask(&mut b, "alice", 1000, true);
     assert!(own.len() == 1 && secret(&own), "{own:?}");
 }
+
+#[test]
+fn the_log_of_a_cluster_hears_when_it_is_held_and_released() {
+    let mut b = Bench::new();
+    b.submit(&[("JobMaterializeLimit", "1"), ("UserLog", "\"/home/alice/\u{1}.log\"")], 3);
+    let cluster = || Targets::Constraint("ClusterId == 1".into());
+    for action in [Action::Hold, Action::Hold, Action::Release, Action::Release] {
+        b.act(action, cluster());
+    }
+    assert_eq!(b.event_numbers(CLUSTER), [35, 37, 38], "the second time is no news");
+    let told = |b: &Bench, number: u16| b.events.iter().find(|event| event.0 == number).unwrap().2.clone();
+    for wanted in ["pause_code: 1", "hold_code: 1", "via condor_hold (by user alice)"] {
+        assert!(told(&b, 37).contains(wanted), "{wanted}: {}", told(&b, 37));
+    }
+    assert!(told(&b, 38).contains("via condor_release (by user alice)"), "{}", told(&b, 38));
+
+    // Nothing is told before the disk has it. A crash behind that, and all is told again: the writer leaves out what is there.
+    b.auto.disk = false;
+    let act = control_proto::Act { action: Action::Hold, targets: cluster(), reason: None, subcode: None };
+    b.ask(Ask::Other(Request::Act(act)));
+    assert_eq!(b.event_numbers(CLUSTER), [35, 37, 38]);
+    let mut b = b.restarted();
+    assert_eq!(b.event_numbers(CLUSTER), [35, 37, 38, 37]);
+    assert!(told(&b, 37).contains("via condor_hold (by user alice)"), "{}", told(&b, 37));
+    // A checkpoint remembers the hold, and its event is written before.
+    b.input(Input::CompactionDue);
+    b.pass(2);
+    let mut b = restarted_from_checkpoint(&mut b);
+    assert_eq!(b.event_numbers(CLUSTER), [] as [u16; 0]);
+    b.act(Action::Release, cluster());
+    assert_eq!(b.event_numbers(CLUSTER), [38]);
+}

@@ -6,6 +6,7 @@
 
 mod closing;
 mod listing;
+mod pausing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ use super::timers::Timer;
 use crate::ids::{JobId, RecordNo, Timestamp};
 use crate::io::Caller;
 use crate::jobs::template::SortedAd;
-use crate::jobs::{Hold, NewCluster, OwnerId, Status};
+use crate::jobs::{NewCluster, OwnerId, Status};
 use crate::run::BlobUse;
 
 /// Set in a record: jobs up to this one have entered.
@@ -33,6 +34,8 @@ const DROPPED: &str = "_AwqDropped";
 const PAUSED: &str = "_AwqPaused";
 /// … until this one.
 const RESUMED: &str = "_AwqResumed";
+/// Beside one of these: why, for the event log. In a checkpoint, whose events are written, it is missing.
+const REASON: &str = "_AwqReason";
 
 /// Jobs that are made to enter in one turn.
 const RUN_MAX: u32 = 500;
@@ -308,59 +311,9 @@ impl Master {
             && let Some(factory) = self.factories.by_cluster.get_mut(&edited.job.cluster)
         {
             factory.paused = paused;
+            self.tell_recovered(now, no, edited);
         }
         entered || dropped || paused || resumed
-    }
-
-    /// `condor_hold` of clusters: nothing more of them enters, and what is on its way is held when it is there. Says how many
-    /// clusters that is news for.
-    pub(super) fn pause_factories(
-        &mut self,
-        now: Timestamp,
-        caller: &Caller,
-        which: &Meant<'_>,
-        (code, subcode): (i32, i32),
-        reason: &str,
-    ) -> u64 {
-        let mut paused = 0;
-        for cluster in self.factories_of(now, caller, which) {
-            let factory = self.factories.by_cluster.get_mut(&cluster).expect("just listed");
-            if factory.paused || factory.next == factory.end {
-                continue;
-            }
-            factory.paused = true;
-            factory.released = None;
-            let (on_their_way, first) = (factory.next..factory.recorded, JobId::new(cluster, factory.recorded));
-            paused += 1;
-            self.note_in_journal(now, first, PAUSED);
-            for proc in on_their_way {
-                let job = JobId::new(cluster, proc);
-                let reason = userlog::one_line(reason);
-                let held = Held { job, at_s: now.seconds(), code, subcode, reason, attempt: None, exit: None };
-                // Written behind the record that brings the job: a restart finds it.
-                let no = self.record(Record::Held(held.clone()));
-                self.when_stored(no, Then::Held(job, Box::new(Hold::of(&held))));
-                self.factories.by_cluster.get_mut(&cluster).expect("just seen").holding.insert(proc, held);
-            }
-        }
-        paused
-    }
-
-    /// `condor_release` of clusters: jobs enter again.
-    pub(super) fn resume_factories(&mut self, now: Timestamp, caller: &Caller, which: &Meant<'_>, reason: &str) -> u64 {
-        let mut resumed = 0;
-        for cluster in self.factories_of(now, caller, which) {
-            let factory = self.factories.by_cluster.get_mut(&cluster).expect("just listed");
-            if !std::mem::replace(&mut factory.paused, false) {
-                continue;
-            }
-            factory.released = Some(reason.to_owned());
-            let first = JobId::new(cluster, factory.recorded);
-            resumed += 1;
-            self.note_in_journal(now, first, RESUMED);
-            self.factories.due.insert(cluster);
-        }
-        resumed
     }
 
     /// Clusters that are meant and that the caller may change.
@@ -484,9 +437,14 @@ impl Master {
 
     /// Tells the logs of clusters whose jobs enter one after another.
     pub(super) fn log_cluster_submitted(&mut self, now: Timestamp, no: RecordNo, cluster: u32) {
+        let kind = Kind::ClusterSubmit(self.schedd_address());
+        self.tell_cluster(now, no, cluster, kind);
+    }
+
+    /// The same for what is told of a cluster later.
+    pub(super) fn tell_cluster(&mut self, now: Timestamp, no: RecordNo, cluster: u32, kind: Kind) {
         let Some(factory) = self.factories.by_cluster.get(&cluster) else { return };
         let log = factory.log.clone();
-        let kind = Kind::ClusterSubmit(self.schedd_address());
         self.log_cluster(now, no, cluster, log.as_ref(), kind);
     }
 
