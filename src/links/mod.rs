@@ -15,6 +15,7 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub(crate) use credentials::Credentials;
 pub(crate) use listen::{Listening, accept, addresses, listen};

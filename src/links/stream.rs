@@ -3,15 +3,17 @@
 //! TLS state exists only for links that use it, and only from the moment when the peer's whole hello is there: a
 //! thousand connections that send the byte 0x16 and nothing else cost what a thousand silent ones cost.
 
-use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::tls::{Tls, broken};
 
 /// First byte of a TLS record with a handshake message.
 const TLS_FIRST: u8 = 0x16;
@@ -21,9 +23,6 @@ const RECORD_HEAD: usize = 5;
 
 /// Longest hello that is waited for, bytes; those of today's clients have up to 2,000.
 const HELLO_MAX: usize = 4 << 10;
-
-/// Most bytes of a peer before the handshake is over: a hello, and two short messages.
-const HANDSHAKE_MAX: usize = 6 << 10;
 
 /// Bytes taken in one read while the kind of a connection is open.
 const FIRST_READ: usize = 1 << 10;
@@ -51,21 +50,6 @@ struct Opening {
     /// Clear text is refused.
     required: bool,
     hello: Vec<u8>,
-}
-
-/// A connection inside TLS.
-#[derive(Debug)]
-struct Tls {
-    session: ServerConnection,
-    /// Bytes of the peer.
-    heard: usize,
-    ending: bool,
-}
-
-/// A socket as blocking code sees it: what is not there yet is `WouldBlock`, and the task is woken for it.
-struct Wire<'a, 'b> {
-    tcp: &'a mut TcpStream,
-    cx: &'a mut Context<'b>,
 }
 
 /// What the first bytes say.
@@ -101,13 +85,13 @@ impl Stream {
 
     /// Bytes that were taken have not reached the socket.
     pub(super) fn has_unsent(&self) -> bool {
-        matches!(&self.layer, Layer::Tls(tls) if tls.session.wants_write())
+        matches!(&self.layer, Layer::Tls(tls) if tls.has_unsent())
     }
 
     /// Hangs up in good order, as far as the socket takes it at once.
     pub(super) fn hang_up(&mut self, cx: &mut Context<'_>) {
         if let Layer::Tls(tls) = &mut self.layer {
-            tls.session.send_close_notify();
+            tls.end();
             // A peer that does not read sees the end of the connection only.
             let _ = tls.poll_send(&mut self.tcp, cx);
         }
@@ -152,94 +136,6 @@ impl Opening {
             }
         }
     }
-
-    /// The session, which has heard the hello and answered it.
-    fn begin(&self, tcp: &mut TcpStream, cx: &mut Context<'_>) -> io::Result<Tls> {
-        let session = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
-        let mut tls = Tls { session, heard: 0, ending: false };
-        let mut hello = self.hello.as_slice();
-        while !hello.is_empty() {
-            let took = tls.session.read_tls(&mut hello)?;
-            tls.take(took, tcp, cx)?;
-        }
-        Ok(tls)
-    }
-}
-
-impl Tls {
-    /// Looks at bytes that the session has read.
-    fn take(&mut self, count: usize, tcp: &mut TcpStream, cx: &mut Context<'_>) -> io::Result<()> {
-        self.heard = self.heard.saturating_add(count);
-        let outcome = self.session.process_new_packets().map(drop);
-        // The answer, or the reason of a refusal, goes out; a full socket takes it later.
-        if let Poll::Ready(sent) = self.poll_send(tcp, cx) {
-            sent?;
-        }
-        outcome.map_err(|error| broken(format!("TLS: {error}")))?;
-        if self.session.is_handshaking() && self.heard > HANDSHAKE_MAX {
-            return Err(broken("TLS: its handshake is too long".into()));
-        }
-        Ok(())
-    }
-
-    fn poll_read(&mut self, tcp: &mut TcpStream, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let begin = out.filled().len();
-        loop {
-            match self.session.reader().fill_buf() {
-                Ok(plain) => {
-                    let count = plain.len().min(out.remaining());
-                    if count == 0 {
-                        // The peer has said that nothing more comes, or the buffer is full.
-                        return Poll::Ready(Ok(()));
-                    }
-                    out.put_slice(&plain[..count]);
-                    self.session.reader().consume(count);
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Cut off without a word, as C workers do; what came whole was taken.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            if out.filled().len() > begin {
-                return Poll::Ready(Ok(()));
-            }
-            match self.session.read_tls(&mut Wire { tcp, cx }) {
-                Ok(0) => return Poll::Ready(Ok(())),
-                Ok(count) => self.take(count, tcp, cx)?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    /// Sends what the session has to send.
-    fn poll_send(&mut self, tcp: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.session.wants_write() {
-            match self.session.write_tls(&mut Wire { tcp, cx }) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write(
-        &mut self,
-        tcp: &mut TcpStream,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        // Nothing new before the old is out: the session never holds more than one write of ours.
-        ready!(self.poll_send(tcp, cx))?;
-        let count = self.session.writer().write_vectored(slices)?;
-        if let Poll::Ready(sent) = self.poll_send(tcp, cx) {
-            sent?;
-        }
-        Poll::Ready(Ok(count))
-    }
 }
 
 impl AsyncRead for Stream {
@@ -250,7 +146,10 @@ impl AsyncRead for Stream {
                 Layer::Clear => return Pin::new(tcp).poll_read(cx, out),
                 Layer::Tls(tls) => return tls.poll_read(tcp, cx, out),
                 Layer::Open(opening) => match ready!(opening.poll_decide(tcp, cx, out))? {
-                    Decided::Tls => *layer = Layer::Tls(Box::new(opening.begin(tcp, cx)?)),
+                    Decided::Tls => {
+                        let tls = Tls::begin(Arc::clone(&opening.config), &opening.hello, tcp, cx)?;
+                        *layer = Layer::Tls(Box::new(tls));
+                    }
                     Decided::Clear => {
                         *layer = Layer::Clear;
                         return Poll::Ready(Ok(()));
@@ -296,43 +195,9 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Stream { tcp, layer } = self.get_mut();
         if let Layer::Tls(tls) = layer {
-            if !std::mem::replace(&mut tls.ending, true) {
-                tls.session.send_close_notify();
-            }
+            tls.end();
             ready!(tls.poll_send(tcp, cx))?;
         }
         Pin::new(tcp).poll_shutdown(cx)
     }
-}
-
-impl Read for Wire<'_, '_> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let mut some = ReadBuf::new(room);
-        match Pin::new(&mut *self.tcp).poll_read(self.cx, &mut some) {
-            Poll::Ready(outcome) => outcome.map(|()| some.filled().len()),
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-impl Write for Wire<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, slices) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The peer does not keep to the protocol; its kind tells it from what the system says.
-fn broken(how: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, how)
 }

@@ -1,4 +1,4 @@
-//! Resident memory of a process.
+//! What a process takes: resident memory, and time of the processors.
 
 use std::time::Duration;
 
@@ -26,4 +26,12 @@ pub(crate) fn resident_at_rest(pid: u32) -> u64 {
     })
     .expect("a master that nobody asks comes to rest");
     last
+}
+
+/// Time that all threads of a process have had of the processors.
+pub(crate) fn cpu_time(pid: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("our own master runs");
+    // A thread may end between the two looks; what it had is then lost, which idle masters do not have.
+    let each = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
+    Duration::from_nanos(each.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -10,6 +11,7 @@ use testkit::{Site, SiteOptions, wait_until};
 use wq_proto::{Challenge, Outcome, Password, WorkerHandshake};
 
 use crate::memory::resident_at_rest;
+use crate::support::tls::{self, TlsStream};
 use crate::{alone, hold};
 
 const PASSWORD: &[u8] = b"a password of this test\n";
@@ -19,6 +21,9 @@ const EACH: usize = 5_000;
 
 /// Honest workers, one after the other.
 const HONEST: usize = 300;
+
+/// Connections inside TLS; ten seconds must be enough for all their handshakes.
+const IN_TLS: usize = 1_000;
 
 /// The whole password exchange of an honest worker.
 fn log_in(port: u16) -> (Duration, TcpStream) {
@@ -86,4 +91,42 @@ fn silent_connections_cost_little_go_in_time_and_delay_nobody() {
     hold("a connection before it has given the password", (after - before) as f64 / (2 * each) as f64, "B", 8192.0);
     // Ten seconds each, and the time that it took to open all of them on a busy machine.
     hold("the last silent connection ends after", lasted, "s", 30.0);
+}
+
+#[test]
+fn a_stranger_inside_tls_costs_at_most_8_kib() {
+    let _alone = alone();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+    let site = Site::with(SiteOptions {
+        measured: true,
+        password: Some(PASSWORD.into()),
+        master_args: vec![
+            "--tls-cert".into(),
+            data.join("cert.pem").into(),
+            "--tls-key".into(),
+            data.join("key.pem").into(),
+        ],
+        ..SiteOptions::default()
+    });
+    let connect = || {
+        let mut stream = tls::begin(TcpStream::connect(("127.0.0.1", site.port())).expect("the master listens"));
+        while stream.conn.is_handshaking() || stream.conn.wants_write() {
+            stream.conn.complete_io(&mut stream.sock).expect("the master speaks TLS");
+        }
+        stream
+    };
+    let first: Vec<TlsStream> = (0..10).map(|_| connect()).collect();
+    let (idle, before) = (open_files(site.master_pid()), resident_at_rest(site.master_pid()));
+    let begin = Instant::now();
+    let crowd: Vec<TlsStream> = (0..IN_TLS).map(|_| connect()).collect();
+    let (inside, after) = (open_files(site.master_pid()), resident_at_rest(site.master_pid()));
+    println!("{IN_TLS} handshakes of TLS, both sides, and rest: {:?}", begin.elapsed());
+    drop((first, crowd));
+    // Those whose ten seconds are over while others still come are counted out.
+    hold(
+        "a connection inside TLS before it has given the password",
+        (after - before) as f64 / (inside - idle) as f64,
+        "B",
+        8192.0,
+    );
 }

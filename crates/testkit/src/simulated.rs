@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::{Domain, Socket, Type};
 use wq_proto::{
     Amount, FromWorker, Hello, Info, MasterDecoder, MasterEvent, MasterLimits, Protocol, Resource, ResourceKind,
     TaskId, TaskResult, TaskStatus, ToWorker,
@@ -29,6 +30,8 @@ const LOOK_MS: u8 = 10;
 const CHUNK: usize = 64 * 1024;
 /// Events of one look.
 const EVENTS: usize = 1024;
+/// Addresses from which workers connect: 127.0.0.1 and those behind it.
+const SOURCES: u8 = 16;
 
 /// How the workers are.
 #[derive(Debug, Clone)]
@@ -159,6 +162,22 @@ pub fn greeting(host: &str, os: &str, cores: u64) -> BytesMut {
     out
 }
 
+/// The address from which a worker comes: each has some 28,000 ports, and those of lost connections rest for a minute.
+fn source_of(at: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, 1 + u8::try_from(at % usize::from(SOURCES)).expect("less than SOURCES"))
+}
+
+/// Connects to a port of 127.0.0.1 from this address of loopback.
+///
+/// # Errors
+/// What the system says.
+pub fn connect_from(source: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket.into())
+}
+
 /// A task on its way in.
 #[derive(Debug)]
 struct Coming {
@@ -245,7 +264,7 @@ impl Crew {
     }
 
     fn connect(&mut self, at: usize) -> Option<()> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let stream = connect_from(source_of(at), self.port).ok()?;
         stream.set_nodelay(true).ok()?;
         stream.set_nonblocking(true).ok()?;
         self.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, at as u64)).ok()?;
