@@ -1,54 +1,20 @@
 //! `condor_rm`, `condor_hold`, `condor_release`, `condor_vacate_job`, `condor_suspend`, `condor_continue`: one program
 //! under several names.
 //!
-//! Constraints and users are sent one by one in their order, then all single jobs at once, then all clusters as one
-//! constraint. The exit code is 0 as soon as one job was acted on (decision D62).
+//! Single jobs are sent at once, then all else as one constraint (see [`order`]). The exit code is 0 as soon as one job was acted on
+//! (decision D62).
+
+mod order;
 
 use std::io::Read;
 
-use classad::quote_old;
 use control_proto::client::ClientError;
 use control_proto::{Act, Acted, Action, Counts, JobOutcome, Query, Refusal, Reply, Request, Targets};
 
 use crate::master;
-use crate::options::{Entry, Step, Takes, Walk, accept, on, refuse};
-use crate::query::job_number;
 use crate::version;
 use crate::world::{Outcome, World};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Help,
-    Version,
-    Long,
-    Totals,
-    Name,
-    Reason,
-    SubCode,
-    ForceX,
-    Fast,
-    Constraint,
-    All,
-}
-
-/// One table for the family: an option that a program of it does not have is unknown to it, see [`Verb::has`].
-const TABLE: &[Entry<Key>] = &[
-    accept(&[("debug", 1)], Takes::Nothing),
-    on(&[("help", 1)], Takes::Nothing, Key::Help),
-    on(&[("version", 1)], Takes::Nothing, Key::Version),
-    on(&[("long", 1)], Takes::Nothing, Key::Long),
-    refuse(&[("transfer", 2)], Takes::Nothing, "outputs of removed jobs are not transferred"),
-    on(&[("totals", 1)], Takes::Nothing, Key::Totals),
-    on(&[("name", 1)], Takes::Words(1), Key::Name),
-    accept(&[("pool", 1)], Takes::Words(1)),
-    accept(&[("addr", 2)], Takes::Words(1)),
-    on(&[("reason", 1)], Takes::Words(1), Key::Reason),
-    on(&[("subcode", 1)], Takes::Words(1), Key::SubCode),
-    on(&[("forcex", 2)], Takes::Nothing, Key::ForceX),
-    on(&[("fast", 2)], Takes::Nothing, Key::Fast),
-    on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
-    on(&[("all", 2)], Takes::Nothing, Key::All),
-];
+use order::{Group, Instead, Order};
 
 /// What a program of the family does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,22 +98,15 @@ impl Verb {
         }
     }
 
-    fn has(self, key: Key) -> bool {
-        match key {
-            Key::Reason => matches!(self, Verb::Remove | Verb::Hold | Verb::Release),
-            Key::SubCode => self == Verb::Hold,
-            Key::ForceX => self == Verb::Remove,
-            Key::Fast => self == Verb::Vacate,
-            _ => true,
-        }
-    }
-
     /// A line about one job.
     fn line(self, cluster: u32, proc: u32, outcome: JobOutcome) -> String {
         let job = format!("Job {cluster}.{proc}");
         match (outcome, self) {
             (JobOutcome::Success, _) => format!("{job} {}", self.one()),
             (JobOutcome::NotFound, _) => format!("{job} not found"),
+            (JobOutcome::PermissionDenied, Verb::RemoveForce) => {
+                format!("Permission denied to force removal of job {cluster}.{proc}")
+            }
             (JobOutcome::PermissionDenied, _) => format!("Permission denied to {} job {cluster}.{proc}", self.word()),
             (JobOutcome::BadStatus, Verb::RemoveForce) => {
                 format!("{job} not in `X' state to be forcibly removed")
@@ -200,131 +159,20 @@ pub fn continue_job(arguments: &[String], _stdin: &mut dyn Read, world: &World) 
     run(Verb::Continue, CONTINUE_USAGE, arguments, world)
 }
 
-/// One group of jobs that is sent as one request.
-#[derive(Debug, PartialEq, Eq)]
-struct Group {
-    targets: Targets,
-    /// `in cluster 2`, `of user "alice"`; empty for all jobs; unused for single jobs.
-    whose: String,
-}
-
-/// A command line that was understood.
-#[derive(Debug)]
-struct Order {
-    verb: Verb,
-    groups: Vec<Group>,
-    reason: Option<String>,
-    subcode: Option<i32>,
-    totals: bool,
-    long: bool,
-    name: Option<String>,
-}
-
 fn run(verb: Verb, usage: &str, arguments: &[String], world: &World) -> Outcome {
-    match read(verb, arguments) {
-        Ok(order) => carry_out(&order, world),
+    match order::read(verb, arguments) {
+        Ok(order) => {
+            let mut outcome = carry_out(&order, world);
+            outcome.err.splice(0..0, order.complaints.bytes());
+            outcome.code |= i32::from(order.misread);
+            outcome
+        }
         Err(Instead::Help) => Outcome { err: usage.into(), ..Outcome::default() },
         Err(Instead::Version) => version::answer(),
-        Err(Instead::Mistake(line)) => Outcome::failure(format!("{line}\n{usage}")),
-        Err(Instead::Refused(line)) => Outcome::failure(format!("{}: {line}\n", world.program)),
+        Err(Instead::Usage(lines)) => Outcome::failure(format!("{lines}{usage}")),
+        Err(Instead::Line(line)) => Outcome::failure(format!("{line}\n")),
+        Err(Instead::OwnLine(line)) => Outcome::failure(format!("{}: {line}\n", world.program)),
     }
-}
-
-/// What a command line is when it is no order.
-#[derive(Debug, PartialEq, Eq)]
-enum Instead {
-    Help,
-    Version,
-    /// The usage follows.
-    Mistake(String),
-    Refused(String),
-}
-
-fn read(verb: Verb, arguments: &[String]) -> Result<Order, Instead> {
-    let mut order =
-        Order { verb, groups: Vec::new(), reason: None, subcode: None, totals: false, long: false, name: None };
-    let mut jobs = Vec::new();
-    let mut clusters = Vec::new();
-    let mut all = false;
-    for step in Walk::new(TABLE, arguments) {
-        match step {
-            Step::Word(word) => match job_number(word) {
-                Some((cluster, Some(proc))) => jobs.push((cluster, proc)),
-                Some((cluster, None)) => clusters.push(cluster),
-                None => order.groups.push(Group {
-                    targets: Targets::Constraint(format!("Owner == {}", quote_old(word))),
-                    whose: format!("of user \"{word}\""),
-                }),
-            },
-            Step::Option { key, words, .. } if verb.has(key) => match key {
-                Key::Help => return Err(Instead::Help),
-                Key::Version => return Err(Instead::Version),
-                Key::Long => order.long = true,
-                Key::Totals => order.totals = true,
-                Key::Name => order.name = Some(words[0].clone()),
-                Key::Reason => order.reason = Some(words[0].clone()),
-                Key::SubCode => {
-                    let code = words[0].parse().map_err(|_| Instead::Mistake("Invalid -subcode argument".into()))?;
-                    order.subcode = Some(code);
-                }
-                Key::ForceX => order.verb = Verb::RemoveForce,
-                Key::Fast => order.verb = Verb::VacateFast,
-                Key::Constraint => order.groups.push(Group {
-                    targets: Targets::Constraint(words[0].clone()),
-                    whose: format!("matching constraint ({})", words[0]),
-                }),
-                Key::All => all = true,
-            },
-            Step::Option { .. } => {
-                let typed = unknown_option(verb, arguments);
-                return Err(Instead::Mistake(format!("Unrecognized option: {typed}")));
-            }
-            Step::Unknown(typed) => return Err(Instead::Mistake(format!("Unrecognized option: {typed}"))),
-            Step::Missing { typed, .. } => {
-                return Err(Instead::Mistake(format!("Option {typed} requires an argument")));
-            }
-            Step::Refused { typed, why } => {
-                return Err(Instead::Refused(format!("{typed}: {why} by alien-workqueue")));
-            }
-        }
-    }
-    if !jobs.is_empty() {
-        order.groups.push(Group { targets: Targets::Jobs(jobs), whose: String::new() });
-    }
-    order.groups.extend(cluster_group(&clusters));
-    if all {
-        if !order.groups.is_empty() {
-            return Err(Instead::Mistake("You may not use \"-all\" with other constraints".into()));
-        }
-        order.groups.push(Group { targets: Targets::All, whose: String::new() });
-    }
-    if order.groups.is_empty() {
-        return Err(Instead::Mistake("You did not specify any jobs".into()));
-    }
-    Ok(order)
-}
-
-/// The first option that this program of the family does not have.
-fn unknown_option(verb: Verb, arguments: &[String]) -> &str {
-    arguments
-        .iter()
-        .enumerate()
-        .find(|(index, _)| {
-            let one = &arguments[*index..];
-            matches!(Walk::new(TABLE, one).next(), Some(Step::Option { key, .. }) if one[0].starts_with('-') && !verb.has(key))
-        })
-        .map_or("", |(_, typed)| typed)
-}
-
-/// One cluster is named as such, several become one constraint.
-fn cluster_group(clusters: &[u32]) -> Option<Group> {
-    let constraint = clusters.iter().map(|c| format!("ClusterId == {c}")).collect::<Vec<_>>().join(" || ");
-    let whose = match clusters {
-        [] => return None,
-        [one] => format!("in cluster {one}"),
-        _ => format!("matching constraint ({constraint})"),
-    };
-    Some(Group { targets: Targets::Constraint(constraint), whose })
 }
 
 /// Lines for both streams; whether anything succeeded.
@@ -412,7 +260,7 @@ fn refuse_all(order: &Order, why: &str, world: &World) -> Outcome {
 
 impl Report {
     fn add(&mut self, order: &Order, group: &Group, acted: &Acted) {
-        if order.totals {
+        if order.totals && !order.long {
             self.out.push_str(&totals(&acted.counts));
         }
         if let Targets::Jobs(_) = group.targets {
@@ -507,51 +355,4 @@ fn long(verb: Verb, group: &Group, acted: &Acted, superuser: bool, world: &World
 
 fn unanswered(world: &World, error: &ClientError) -> Outcome {
     master::down(world, error, &format!("{}: CEDAR:6001:Failed to connect to @ADDRESS@\n", world.program))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::unreachable_names;
-
-    fn order(verb: Verb, line: &[&str]) -> Result<Order, Instead> {
-        read(verb, &line.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn every_name_is_reachable() {
-        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn single_jobs_then_clusters_as_one_constraint() {
-        let order = order(Verb::Remove, &["1", "2", "3.0", "-reason", "because", "4.1"]).unwrap();
-        assert_eq!(order.reason.as_deref(), Some("because"));
-        assert_eq!(
-            order.groups,
-            [
-                Group { targets: Targets::Jobs(vec![(3, 0), (4, 1)]), whose: String::new() },
-                Group {
-                    targets: Targets::Constraint("ClusterId == 1 || ClusterId == 2".into()),
-                    whose: "matching constraint (ClusterId == 1 || ClusterId == 2)".into()
-                }
-            ]
-        );
-    }
-
-    #[test]
-    fn users_are_quoted_into_the_constraint() {
-        let order = order(Verb::Hold, &["a\" || true || \"x"]).unwrap();
-        assert_eq!(order.groups[0].targets, Targets::Constraint(r#"Owner == "a\" || true || \"x""#.into()));
-    }
-
-    #[test]
-    fn options_of_other_programs_are_unknown() {
-        let unknown = |typed: &str| Instead::Mistake(format!("Unrecognized option: {typed}"));
-        assert_eq!(order(Verb::Release, &["1", "-forcex"]).unwrap_err(), unknown("-forcex"));
-        assert_eq!(order(Verb::Remove, &["-subcode", "3", "1"]).unwrap_err(), unknown("-subcode"));
-        assert_eq!(order(Verb::Remove, &["-nosuch", "1"]).unwrap_err(), unknown("-nosuch"));
-        assert_eq!(order(Verb::Vacate, &["-fast", "3"]).unwrap().verb, Verb::VacateFast);
-        assert_eq!(order(Verb::Remove, &[]).unwrap_err(), Instead::Mistake("You did not specify any jobs".into()));
-    }
 }
