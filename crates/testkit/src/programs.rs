@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+/// How variables begin with which cargo tells a test of its package.
+const PACKAGE_VARIABLES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+
 /// Full path of one of our own programs, for example `condor_submit` or `alien_work_queue`.
 ///
 /// `cargo test -p X` builds only the programs of package X, and would happily use yesterday's `condor_q`. So the first
@@ -86,6 +89,13 @@ fn profile_folder(test: &Path) -> &Path {
 /// Has our programs built into the same target folder.
 fn build(command: &mut Command, folder: &Path) {
     let target = folder.parent().expect("a profile folder stands in the target folder");
+    // What cargo tells the test of its own package would make build scripts of others run again, here and in the next
+    // `cargo test`: half a minute each.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| PACKAGE_VARIABLES.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
     let output = command.arg("--target-dir").arg(target).current_dir(workspace()).output();
     let output = output.expect("cargo, which runs this test, can be started");
     assert!(
