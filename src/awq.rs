@@ -1,14 +1,16 @@
-//! `awq`, the operator's program: what is done to the state of a master that does not run, and why jobs wait.
+//! `awq`, the operator's program: what is done to the state of a master that does not run, how one that runs is replaced,
+//! and why jobs wait.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::{Parser, Subcommand};
-use control_proto::{HistoryQuery, ReleaseHosts, Reply, Request, Site, client};
+use control_proto::{HistoryQuery, ReleaseHosts, Reload, Reloaded, Reply, Request, Site, client};
 use journal::Tail;
 
 use crate::history;
@@ -44,6 +46,23 @@ enum Command {
         /// All hosts.
         #[arg(long)]
         all: bool,
+    },
+    /// Restarts the master, with the program that is installed now, without losing a running job.
+    ///
+    /// What is being sent, received or recorded comes to its end first; meanwhile nothing new is sent to workers. The new
+    /// program proves in a trial that it can take over before the running one is replaced: if it cannot, nothing changes
+    /// and the reason is printed. Connections of workers, their tasks, and clients that wait stay.
+    Reload {
+        /// Another program than the one that was started.
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+        /// How long what is under way may take to come to its end.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        wait: u32,
+        /// Goes on although workers are connected through TLS, which cannot be handed over: these connections are closed,
+        /// and their jobs run again.
+        #[arg(long)]
+        drop_tls: bool,
     },
     /// The journal: the folder `journal` of the state dir.
     Journal {
@@ -105,6 +124,7 @@ pub fn run(awq: &Awq) -> anyhow::Result<()> {
     match &awq.command {
         Command::Why { jobs } => why(jobs),
         Command::ReleaseHost { hosts, all: _ } => release_hosts(hosts),
+        Command::Reload { program, wait, drop_tls } => reload(program.as_deref(), *wait, *drop_tls),
         Command::Journal { command: JournalCommand::Check { folder } } => check(folder),
         Command::Journal { command: JournalCommand::Dump { json, secrets, folder } } => {
             dump(folder, Form { json: *json, secrets: *secrets })
@@ -162,9 +182,7 @@ fn generate_password(path: &Path) -> anyhow::Result<()> {
 
 /// No names mean all hosts.
 fn release_hosts(names: &[String]) -> anyhow::Result<()> {
-    let client = client::Client::connect(&client::work_dir(), client::wait())
-        .map_err(|error| anyhow!("{error}; start it, or let AWQ_WORKDIR name the work dir of the one that runs"))?;
-    let answer = client.ask(&Request::ReleaseHosts(ReleaseHosts { hosts: names.to_vec() }), &[])?;
+    let answer = connect()?.ask(&Request::ReleaseHosts(ReleaseHosts { hosts: names.to_vec() }), &[])?;
     match answer.reply {
         Reply::HostsReleased { hosts, others } => {
             hosts.iter().for_each(|host| println!("{host} gets work again"));
@@ -181,6 +199,36 @@ fn release_hosts(names: &[String]) -> anyhow::Result<()> {
         Reply::Refused { message, .. } => bail!("{message}"),
         other => bail!("the master answered something else: {other:?}"),
     }
+}
+
+/// Time for the trial of the new program and for clients that are being answered, beside what is under way.
+const TRIAL: Duration = Duration::from_secs(60);
+
+fn reload(program: Option<&Path>, wait_s: u32, drop_tls: bool) -> anyhow::Result<()> {
+    let program = program
+        .map(|path| {
+            let path = std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
+            path.to_str().map(str::to_owned).with_context(|| format!("{} is no UTF-8", path.display()))
+        })
+        .transpose()?;
+    let client = connect()?.with_more_patience(Duration::from_secs(wait_s.into()) + TRIAL);
+    match client.ask(&Request::Reload(Reload { program, wait_s, drop_tls }), &[])?.reply {
+        Reply::Reloaded(done) => {
+            let Reloaded { from, to, paused_ms, links, tasks, dropped } = done;
+            println!("release {from} was replaced by {to} within {paused_ms} ms: {links} connections, {tasks} tasks");
+            if dropped > 0 {
+                println!("{dropped} connections could not be handed over and were closed");
+            }
+            Ok(())
+        }
+        Reply::Refused { message, .. } => bail!("{message}"),
+        other => bail!("the master answered something else: {other:?}"),
+    }
+}
+
+fn connect() -> anyhow::Result<client::Client> {
+    client::Client::connect(&client::work_dir(), client::wait())
+        .map_err(|error| anyhow!("{error}; start it, or let AWQ_WORKDIR name the work dir of the one that runs"))
 }
 
 fn check(folder: &Path) -> anyhow::Result<()> {

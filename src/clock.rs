@@ -101,7 +101,8 @@ impl Clock {
     }
 }
 
-fn boottime_us() -> u64 {
+/// `CLOCK_BOOTTIME`, µs.
+pub(crate) fn boottime_us() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has had CLOCK_BOOTTIME since 2.6.39");
     u64::try_from(Duration::from(time).as_micros()).unwrap_or(u64::MAX)
 }

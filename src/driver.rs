@@ -23,6 +23,7 @@ use crate::blobs::{Blobs, Store};
 use crate::clock::Clock;
 use crate::control::{Callers, Clients};
 use crate::event_logs::EventLogs;
+use crate::handover::{Desk, Door};
 use crate::history;
 use crate::links::Links;
 use crate::local_jobs::LocalJobs;
@@ -65,6 +66,10 @@ pub(crate) struct Shell {
     pub(crate) about: About,
     /// Places for status tools.
     pub(crate) askers: Semaphore,
+    /// Where clients and workers come in.
+    pub(crate) door: Door,
+    /// Where a planned restart is ordered.
+    pub(crate) desk: Desk,
     writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
     history: RefCell<Option<history::Keeper>>,
     pub(crate) histories: history::Readers,
@@ -136,6 +141,8 @@ impl Shell {
             local_jobs: parts.local_jobs,
             about: parts.about,
             askers: Semaphore::new(status::PLACES),
+            door: Door::default(),
+            desk: Desk::default(),
             writers: RefCell::new(Some((parts.records, parts.logs))),
             history: RefCell::new(parts.history),
             histories: parts.histories,
@@ -363,6 +370,34 @@ impl Shell {
             let due = self.blobs.to_settle(SETTLE_AFTER).await;
             let store = Arc::clone(self.blobs.store());
             self.pool.let_do(move || due.into_iter().for_each(|id| store.settle(id)));
+        }
+    }
+
+    /// Status tools that are being answered.
+    pub(crate) fn askers_busy(&self) -> usize {
+        status::PLACES - self.askers.available_permits()
+    }
+
+    /// Brings the journal to disk as far as it is.
+    pub(crate) fn sync_records(&self) {
+        self.mark_clock();
+        let upto = self.core.borrow().last_record();
+        self.with_writers(|(records, _)| records.sync(upto));
+    }
+
+    /// What is still to be written by some thread, as a part of a sentence.
+    pub(crate) fn unwritten(&self) -> Option<&'static str> {
+        if !self.pool.is_idle() {
+            return Some("files of jobs are being read or written");
+        }
+        let (mut records_idle, mut logs_idle, mut history_idle) = (true, true, true);
+        self.with_writers(|(records, logs)| (records_idle, logs_idle) = (records.is_idle(), logs.is_idle()));
+        self.with_history(|history| history_idle = history.is_idle());
+        match (records_idle, logs_idle, history_idle) {
+            (true, true, true) => None,
+            (false, _, _) => Some("the journal is being written"),
+            (_, false, _) => Some("event logs are being written"),
+            (_, _, false) => Some("the history is being written"),
         }
     }
 

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use userlog::{Form, Kind};
 use wq_core::Input;
 use wq_core::io::LogEntry;
 
+use crate::backlog::Backlog;
 use crate::report::Report;
 
 /// Most entries of one round.
@@ -49,8 +50,9 @@ enum Order {
 pub(crate) struct EventLogs {
     orders: Option<Sender<Order>>,
     results: UnboundedSender<Report>,
-    /// Orders that are not carried out yet, and one more while there are warnings for the next mark.
-    open: Arc<AtomicUsize>,
+    backlog: Backlog,
+    /// There are warnings for the next mark.
+    carries: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,10 +63,11 @@ impl EventLogs {
     /// The thread cannot be started.
     pub(crate) fn start(results: UnboundedSender<Report>) -> io::Result<EventLogs> {
         let (orders, queue) = channel();
-        let open = Arc::new(AtomicUsize::new(0));
-        let (count, to) = (Arc::clone(&open), results.clone());
-        let thread = std::thread::Builder::new().name("event-logs".into()).spawn(move || serve(&queue, &to, &count))?;
-        Ok(EventLogs { orders: Some(orders), results, open, thread: Some(thread) })
+        let (backlog, carries) = (Backlog::default(), Arc::default());
+        let (left, carried, to) = (backlog.clone(), Arc::clone(&carries), results.clone());
+        let builder = std::thread::Builder::new().name("event-logs".into());
+        let thread = builder.spawn(move || serve(&queue, &to, &left, &carried))?;
+        Ok(EventLogs { orders: Some(orders), results, backlog, carries, thread: Some(thread) })
     }
 
     /// Appends an event.
@@ -74,7 +77,7 @@ impl EventLogs {
 
     /// Reports when everything before is written.
     pub(crate) fn mark(&self, token: u64) {
-        if self.open.load(Ordering::Acquire) == 0 {
+        if self.backlog.is_empty() && !self.carries.load(Ordering::Relaxed) {
             // A job without a log need not wait until the thread is awake. Nobody listens only at the very end.
             let _ = self.results.send(Report::Input(Input::Logged { token, warnings: Vec::new() }));
         } else {
@@ -82,8 +85,13 @@ impl EventLogs {
         }
     }
 
+    /// Everything is written that was to be.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
     fn put(&self, order: Order) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.backlog.add(1);
         let orders = self.orders.as_ref().expect("lives until the drop");
         orders.send(order).expect("the thread ends only after this sender");
     }
@@ -100,18 +108,18 @@ impl Drop for EventLogs {
     }
 }
 
-fn serve(queue: &Receiver<Order>, results: &UnboundedSender<Report>, open: &AtomicUsize) {
+fn serve(queue: &Receiver<Order>, results: &UnboundedSender<Report>, backlog: &Backlog, carries: &AtomicBool) {
     let mut writer = Writer::default();
     while let Ok(first) = queue.recv() {
-        let mut done = 0;
-        let carried = usize::from(!writer.carried.is_empty());
-        let round = std::iter::once(first).chain(queue.try_iter().take(ROUND_MAX - 1)).inspect(|_| done += 1);
+        let mut count = 0;
+        let round = std::iter::once(first).chain(queue.try_iter().take(ROUND_MAX - 1)).inspect(|_| count += 1);
         for (token, warnings) in writer.round(round) {
             // Nobody listens only at the very end.
             let _ = results.send(Report::Input(Input::Logged { token, warnings }));
         }
-        open.fetch_add(usize::from(!writer.carried.is_empty()), Ordering::Relaxed);
-        open.fetch_sub(done + carried, Ordering::Release);
+        // Seen by whoever sees that the backlog is empty.
+        carries.store(!writer.carried.is_empty(), Ordering::Relaxed);
+        backlog.done(count);
     }
 }
 

@@ -4,9 +4,11 @@
 //! Start reading at `start` (the order in which things come up), then `driver` (the one place where the core is
 //! called). `links` is the worker port, `status` what its status tools are answered, `catalog` what catalog servers are
 //! told, `control` the socket of the `condor_*` programs, `outputs`, `prepare` and `blobs` the files of jobs, `legacy`
-//! the original's spool folder, `record_keeper` and `event_logs` the two threads that write for ever.
+//! the original's spool folder, `handover` the planned restart, `record_keeper` and `event_logs` the two threads that
+//! write for ever.
 
 pub mod awq;
+mod backlog;
 mod blobs;
 pub mod catalog;
 mod clock;
@@ -14,6 +16,7 @@ mod contents;
 mod control;
 mod driver;
 mod event_logs;
+mod handover;
 mod history;
 mod journal_dump;
 mod journal_files;
@@ -31,7 +34,9 @@ mod prepare;
 mod record_keeper;
 mod recovery;
 mod report;
+mod rereading;
 mod secrecy;
+mod signals;
 mod start;
 mod status;
 mod stop;
@@ -40,4 +45,4 @@ mod systemd;
 mod testing;
 
 pub use local_jobs::launch;
-pub use start::run;
+pub use start::{Role, check_handover, run};

@@ -47,7 +47,14 @@ pub(crate) enum LockError {
 /// A lock that is held as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: Flock<File>,
+    file: Flock<File>,
+}
+
+impl Lock {
+    /// The open file, for the next program: as long as it is open anywhere, the lock is held.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Refuses if somebody holds the lock of this folder; makes and writes nothing.
@@ -72,13 +79,24 @@ pub(crate) fn take(folder: &Path, dir: &OwnedFd, who: &str) -> Result<Lock, Lock
     let broken = |source| LockError::Broken { folder: folder.to_owned(), source };
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let file = openat(dir.as_fd(), LOCK_NAME, flags, Mode::from_bits_truncate(0o600)).map_err(broken)?;
-    let mut file = lock(folder, file)?;
+    write_holder(folder, lock(folder, file)?, who)
+}
+
+/// Takes the lock that an earlier program holds with this open file.
+///
+/// # Errors
+/// [`LockError`].
+pub(crate) fn inherit(folder: &Path, file: OwnedFd, who: &str) -> Result<Lock, LockError> {
+    write_holder(folder, lock(folder, file)?, who)
+}
+
+fn write_holder(folder: &Path, mut file: Flock<File>, who: &str) -> Result<Lock, LockError> {
     let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{who}"));
     // On a full disk the lock still counts; it only cannot say whose it is.
     if let Err(error) = written {
         tracing::warn!(folder = %folder.display(), %error, "cannot write the holder into the lock file");
     }
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 /// `pid 7 on host since 2026-11-21T19:42:20Z`.
@@ -115,6 +133,21 @@ fn lock(folder: &Path, file: OwnedFd) -> Result<Flock<File>, LockError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_is_held_as_long_as_its_file_is_open_anywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OwnedFd::from(File::open(dir.path()).unwrap());
+        let first = take(dir.path(), &folder, "pid 7").unwrap();
+        let next = first.file().as_fd().try_clone_to_owned().unwrap();
+        // The program goes without a word: nobody unlocks the file.
+        std::mem::forget(first);
+        assert!(matches!(take(dir.path(), &folder, "pid 9"), Err(LockError::Held { .. })));
+        let second = inherit(dir.path(), next, "pid 8").unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join(LOCK_NAME)).unwrap(), "pid 8\n");
+        drop(second);
+        assert!(take(dir.path(), &folder, "pid 9").is_ok());
+    }
 
     #[test]
     fn a_second_master_is_refused_at_once_and_writes_nothing() {

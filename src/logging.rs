@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +22,11 @@ pub(crate) struct FilterError {
     source: tracing_subscriber::filter::ParseError,
 }
 
+/// Puts another filter into the logger; false if there is no logger any more.
+type Change = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+static CHANGE: OnceLock<Change> = OnceLock::new();
+
 /// Starts logging to stderr; stdout belongs to the lines that scripts wait for.
 ///
 /// # Errors
@@ -29,11 +35,35 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> 
     let parsed = EnvFilter::try_new(filter).map_err(|source| FilterError { filter: filter.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(|| Plain(io::stderr()));
     // A second call (tests) keeps the first logger, which is what they want.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let (started, change): (_, Change) = match format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
     };
+    if started.is_ok() {
+        // Whoever started the logger is the first.
+        let _ = CHANGE.set(change);
+    }
     std::panic::set_hook(Box::new(report_panic));
+    Ok(())
+}
+
+/// Changes what is logged, from now on.
+///
+/// # Errors
+/// The filter cannot be read; the one before stays.
+pub(crate) fn change(filter: &str) -> Result<(), FilterError> {
+    let parsed = EnvFilter::try_new(filter).map_err(|source| FilterError { filter: filter.to_owned(), source })?;
+    if !CHANGE.get().is_some_and(|change| change(parsed)) {
+        tracing::error!("what is logged cannot be changed");
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::process::ExitCode;
 
+use alien_workqueue::Role;
 use alien_workqueue::options::{Settings, Surroundings};
 use anyhow::Context;
 use clap::Parser;
@@ -26,6 +27,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<Infallible> {
-    let options = Settings::parse().with_file()?.resolve(&Surroundings::current()).context("options")?;
-    alien_workqueue::run(&options)
+    let settings = Settings::parse().with_file()?;
+    let role = Role { handover: settings.handover, check: settings.check_handover, settings: settings.clone() };
+    let options = settings.resolve(&Surroundings::current()).context("options")?;
+    if role.check {
+        alien_workqueue::check_handover(&options)?;
+        std::process::exit(0);
+    }
+    alien_workqueue::run(&options, role)
 }

@@ -118,6 +118,16 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_dumps: Option<bool>,
 
+    /// For the master's own use: the number of an open file with the state of the program before this one.
+    #[arg(long, hide = true, value_name = "NUMBER", require_equals = true)]
+    #[serde(skip)]
+    pub handover: Option<i32>,
+
+    /// For the master's own use: prove that the state on standard input can be taken over.
+    #[arg(long, hide = true, conflicts_with = "handover")]
+    #[serde(skip)]
+    pub check_handover: bool,
+
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,alien_workqueue::links=debug`
     /// [default: info]
     #[arg(long, env = "AWQ_LOG_LEVEL", value_name = "LEVEL")]
@@ -366,7 +376,7 @@ impl Settings {
         let said = toml::Table::try_from(&self).expect("settings are plain data");
         table.extend(said);
         let merged: Settings = table.try_into().expect("each entry was read as a setting before");
-        Ok(Settings { config: Some(path), ..merged })
+        Ok(Settings { config: Some(path), handover: self.handover, check_handover: self.check_handover, ..merged })
     }
 
     /// Fills in the defaults.

@@ -105,7 +105,7 @@ pub(crate) struct WorkDir {
     path: PathBuf,
     dir: OwnedFd,
     group: Option<Gid>,
-    _lock: Lock,
+    lock: Lock,
     // Cleaners of /tmp skip folders on which somebody holds a flock.
     _keep: Option<Flock<File>>,
 }
@@ -115,10 +115,11 @@ pub(crate) struct WorkDir {
 pub(crate) struct StateDir {
     path: PathBuf,
     on_tmpfs: bool,
-    _lock: Lock,
+    lock: Lock,
 }
 
-/// Makes, checks and locks both folders. A second master is refused before anything is made or written.
+/// Makes, checks and locks both folders. A second master is refused before anything is made or written. After a planned
+/// restart the locks are `held` by the open files of their lock files.
 ///
 /// # Errors
 /// [`PlaceError`].
@@ -127,22 +128,29 @@ pub(crate) fn take(
     state_dir: &Path,
     group: Option<Gid>,
     host: &str,
+    held: Option<(OwnedFd, OwnedFd)>,
 ) -> Result<(WorkDir, StateDir), PlaceError> {
-    lock::probe(work_dir)?;
-    lock::probe(state_dir)?;
     let who = lock::who(host);
-    let work_dir = WorkDir::take(work_dir, group, &who)?;
-    let state_dir = StateDir::take(state_dir, &who)?;
+    let (work_lock, state_lock) = match held {
+        Some((work, state)) => (Some(work), Some(state)),
+        None => {
+            lock::probe(work_dir)?;
+            lock::probe(state_dir)?;
+            (None, None)
+        }
+    };
+    let work_dir = WorkDir::take(work_dir, group, &who, work_lock)?;
+    let state_dir = StateDir::take(state_dir, &who, state_lock)?;
     Ok((work_dir, state_dir))
 }
 
 impl WorkDir {
-    fn take(path: &Path, group: Option<Gid>, who: &str) -> Result<WorkDir, PlaceError> {
+    fn take(path: &Path, group: Option<Gid>, who: &str, held: Option<OwnedFd>) -> Result<WorkDir, PlaceError> {
         let dir = open_own(path)?;
         check_entries(path)?;
         refuse_shared(path, &dir)?;
         tighten(path, &dir, group)?;
-        let lock = lock::take(path, &dir, who)?;
+        let lock = take_lock(path, &dir, who, held)?;
         // Texts of jobs hold environments: who may look at the queue may not read them.
         for (door, group) in
             [(QUEUE_NAME.into(), None), (Path::new(QUEUE_NAME).join(REJECTED), None), (STAT_NAME.into(), group)]
@@ -152,12 +160,17 @@ impl WorkDir {
         }
         let second = File::from(dir.try_clone().map_err(|error| system("open", path, errno(&error)))?);
         let keep = Flock::lock(second, FlockArg::LockSharedNonblock).ok();
-        Ok(WorkDir { path: path.to_owned(), dir, group, _lock: lock, _keep: keep })
+        Ok(WorkDir { path: path.to_owned(), dir, group, lock, _keep: keep })
     }
 
     /// The path as given.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The open lock file.
+    pub(crate) fn lock_file(&self) -> &File {
+        self.lock.file()
     }
 
     /// The spool folder.
@@ -228,23 +241,28 @@ impl WorkDir {
 }
 
 impl StateDir {
-    fn take(path: &Path, who: &str) -> Result<StateDir, PlaceError> {
+    fn take(path: &Path, who: &str, held: Option<OwnedFd>) -> Result<StateDir, PlaceError> {
         let dir = open_own(path)?;
         let facts = fstat(&dir).map_err(|source| system("look at", path, source))?;
         if facts.st_mode & 0o022 != 0 {
             return Err(PlaceError::OthersCanWrite { path: path.to_owned(), mode: facts.st_mode & 0o7777 });
         }
-        let lock = lock::take(path, &dir, who)?;
+        let lock = take_lock(path, &dir, who, held)?;
         let on_tmpfs = fstatfs(&dir).is_ok_and(|facts| facts.filesystem_type() == TMPFS_MAGIC);
         for inside in ["journal", "spool"] {
             open_own(&path.join(inside))?;
         }
-        Ok(StateDir { path: path.to_owned(), on_tmpfs, _lock: lock })
+        Ok(StateDir { path: path.to_owned(), on_tmpfs, lock })
     }
 
     /// The path as given.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The open lock file.
+    pub(crate) fn lock_file(&self) -> &File {
+        self.lock.file()
     }
 
     /// The folder of the journal.
@@ -265,6 +283,13 @@ impl StateDir {
     /// A reboot would empty it.
     pub(crate) fn on_tmpfs(&self) -> bool {
         self.on_tmpfs
+    }
+}
+
+fn take_lock(path: &Path, dir: &OwnedFd, who: &str, held: Option<OwnedFd>) -> Result<Lock, LockError> {
+    match held {
+        Some(file) => lock::inherit(path, file, who),
+        None => lock::take(path, dir, who),
     }
 }
 
@@ -358,17 +383,17 @@ mod tests {
     fn both_places_are_made_private_and_locked() {
         let dir = tempfile::tempdir().unwrap();
         let (work, state) = (dir.path().join("work"), dir.path().join("deep/state"));
-        let held = take(&work, &state, None, "here").unwrap();
+        let held = take(&work, &state, None, "here", None).unwrap();
         for folder in [&work, &state, &state.join("journal"), &state.join("spool")] {
             assert_eq!(mode(folder), 0o700, "{}", folder.display());
         }
-        let error = take(&work, &dir.path().join("other"), None, "here").unwrap_err().to_string();
+        let error = take(&work, &dir.path().join("other"), None, "here", None).unwrap_err().to_string();
         assert!(error.contains(&format!("pid {} on here since", std::process::id())), "{error}");
         assert!(!dir.path().join("other").exists(), "a refused start must write nothing");
-        assert!(take(&dir.path().join("work2"), &state, None, "here").is_err());
+        assert!(take(&dir.path().join("work2"), &state, None, "here", None).is_err());
         assert!(!dir.path().join("work2").exists(), "a refused start must write nothing");
         drop(held);
-        take(&work, &state, None, "here").unwrap();
+        take(&work, &state, None, "here", None).unwrap();
     }
 
     #[test]
@@ -376,7 +401,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("real")).unwrap();
         symlink(dir.path().join("real"), dir.path().join("work")).unwrap();
-        let got = take(&dir.path().join("work"), &dir.path().join("state"), None, "here");
+        let got = take(&dir.path().join("work"), &dir.path().join("state"), None, "here", None);
         assert!(matches!(got, Err(PlaceError::Symlink { .. })), "{got:?}");
     }
 
@@ -388,7 +413,7 @@ mod tests {
             std::fs::create_dir(folder).unwrap();
             std::fs::set_permissions(folder, PermissionsExt::from_mode(0o775)).unwrap();
         }
-        let got = take(&work, &state, None, "here");
+        let got = take(&work, &state, None, "here", None);
         assert!(matches!(got, Err(PlaceError::OthersCanWrite { mode: 0o775, .. })), "{got:?}");
         assert_eq!(mode(&work), 0o700);
     }
@@ -400,7 +425,7 @@ mod tests {
             let work = dir.path().join(format!("{shared:o}"));
             std::fs::create_dir(&work).unwrap();
             std::fs::set_permissions(&work, PermissionsExt::from_mode(shared)).unwrap();
-            let got = take(&work, &dir.path().join("state"), None, "here");
+            let got = take(&work, &dir.path().join("state"), None, "here", None);
             assert!(matches!(got, Err(PlaceError::SharedFolder { .. })), "{got:?}");
             assert_eq!((mode(&work), std::fs::read_dir(&work).unwrap().count()), (shared, 0), "untouched");
         }
@@ -415,13 +440,13 @@ mod tests {
             std::fs::create_dir(&work).unwrap();
             std::fs::write(work.join("planted"), "").unwrap();
             std::os::unix::fs::chown(work.join("planted"), Some(12_345), None).unwrap();
-            let got = WorkDir::take(&work, None, "me");
+            let got = WorkDir::take(&work, None, "me", None);
             assert!(matches!(got, Err(PlaceError::ForeignEntry { uid: 12_345, .. })), "{got:?}");
             std::os::unix::fs::chown(&work, Some(12_345), None).unwrap();
-            let got = WorkDir::take(&work, None, "me");
+            let got = WorkDir::take(&work, None, "me", None);
             assert!(matches!(got, Err(PlaceError::ForeignFolder { uid: 12_345, .. })), "{got:?}");
         } else {
-            let got = WorkDir::take(Path::new("/tmp"), None, "me");
+            let got = WorkDir::take(Path::new("/tmp"), None, "me", None);
             assert!(matches!(got, Err(PlaceError::ForeignFolder { uid: 0, .. })), "{got:?}");
         }
     }
@@ -430,7 +455,7 @@ mod tests {
     fn a_stale_socket_is_replaced_and_a_long_path_works() {
         let dir = tempfile::tempdir().unwrap();
         let work = dir.path().join("w".repeat(150));
-        let place = WorkDir::take(&work, None, "me").unwrap();
+        let place = WorkDir::take(&work, None, "me", None).unwrap();
         drop(place.bind().unwrap());
         let listener = place.bind().unwrap();
         assert_eq!(mode(&work.join(SOCKET_NAME)), 0o600);
@@ -445,7 +470,7 @@ mod tests {
     #[test]
     fn a_group_may_look() {
         let dir = tempfile::tempdir().unwrap();
-        let place = WorkDir::take(&dir.path().join("work"), Some(nix::unistd::getegid()), "me").unwrap();
+        let place = WorkDir::take(&dir.path().join("work"), Some(nix::unistd::getegid()), "me", None).unwrap();
         let _listener = place.bind().unwrap();
         assert_eq!((mode(place.path()), mode(&place.path().join(SOCKET_NAME))), (0o750, 0o660));
         assert_eq!((mode(&place.stat()), mode(&place.queue())), (0o750, 0o700), "but not at what texts hold");

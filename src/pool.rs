@@ -115,6 +115,12 @@ impl<R> Pool<R> {
         }
     }
 
+    /// Nothing was given that is not done.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.queue.lock();
+        self.gathered.borrow().is_empty() && state.waiting.is_empty() && state.busy.iter().all(Option::is_none)
+    }
+
     fn put(&self, work: Work) {
         let mut gathered = self.gathered.borrow_mut();
         if gathered.is_empty() {

@@ -64,6 +64,21 @@ pub(crate) fn recover(storage: &FileStorage, store: &Store, core: &mut Master) -
     }
 }
 
+/// Reads the journal into the core as [`recover`] does, and touches nothing else.
+///
+/// # Errors
+/// [`JournalError`].
+pub(crate) fn rehearse(storage: &FileStorage, core: &mut Master) -> Result<Past, JournalError> {
+    let mut past = Past::default();
+    replay(storage, |entry| {
+        past.see(&entry.record);
+        if !entry.before_checkpoint {
+            core.recover(RecordNo(entry.seq), &entry.record);
+        }
+    })?;
+    Ok(past)
+}
+
 /// Removes files that no job names.
 pub(crate) fn tidy(store: &Store, needed: impl Iterator<Item = BlobId>) -> std::io::Result<()> {
     let mut unneeded = store.list()?;

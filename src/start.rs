@@ -4,8 +4,10 @@
 //! requests wait until replay is over, then the worker port, replay, and service.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,20 +28,22 @@ use crate::clock::{Clock, Reading};
 use crate::control::{Callers, SiteFacts};
 use crate::driver::{Parts, Shell};
 use crate::event_logs::{self, EventLogs};
+use crate::handover::{self, Arrival, Heritage};
 use crate::history;
 use crate::journal_files::FileStorage;
 use crate::links::{self, Credentials, Links, Listening};
 use crate::local_jobs::LocalJobs;
-use crate::options::Options;
+use crate::options::{Options, Settings};
 use crate::outputs::{self, Outputs, Words};
-use crate::places::{self, StateDir};
+use crate::places::{self, StateDir, WorkDir};
 use crate::pool::Pool;
 use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::report::Report;
+use crate::rereading::Rereading;
 use crate::status::About;
 use crate::systemd::Manager;
-use crate::{catalog, control, legacy, limits, logging, recovery, secrecy, stop};
+use crate::{catalog, control, legacy, limits, logging, recovery, secrecy, signals, stop};
 
 /// Largest password file that is read, bytes.
 const PASSWORD_MAX: u64 = 64 << 10;
@@ -49,12 +53,13 @@ const PASSWORD_MAX: u64 = 64 << 10;
 ///
 /// # Errors
 /// What keeps it from serving, as sentences for the operator.
-pub fn run(options: &Options) -> anyhow::Result<Infallible> {
+pub fn run(options: &Options, role: Role) -> anyhow::Result<Infallible> {
     logging::start(&options.log_level, options.log_format)?;
-    let manager = Manager::from_environment();
+    let manager = Rc::new(Manager::from_environment());
     if !options.core_dumps {
         secrecy::forbid_core_dumps();
     }
+    let arrival = role.handover.map(Arrival::inherited).transpose()?;
     let password = options.password_file.as_deref().map(read_password).transpose()?;
     let credentials = options.tls.clone().map(Credentials::load).transpose().context("TLS")?;
     let listening = links::addresses(&options.bind, password.is_some(), options.insecure)?;
@@ -62,10 +67,16 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     let host = host_name()?;
     let descriptors = limits::raise();
 
-    let (work_dir, state_dir) = places::take(&options.work_dir, &options.state_dir, group, &host)?;
-    warn(&listening, &state_dir);
-    let clients = work_dir.bind()?;
-    let workers = links::listen(&listening, options.port)?;
+    let held = arrival.as_ref().map(Arrival::locks).transpose()?;
+    let (work_dir, state_dir) = places::take(&options.work_dir, &options.state_dir, group, &host, held)?;
+    let (clients, workers) = match &arrival {
+        None => {
+            warn(&listening, &state_dir);
+            (work_dir.bind()?, links::listen(&listening, options.port)?)
+        }
+        Some(arrival) => (arrival.control()?, links::listen_on(&listening, options.port, arrival.workers()?)?),
+    };
+    let heritage = heritage(&work_dir, &state_dir, &clients, &workers)?;
     let addresses = workers
         .iter()
         .map(std::net::TcpListener::local_addr)
@@ -73,7 +84,7 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         .context("a bound socket")?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
-    let site = site_facts(options, &host, &addresses, &state_dir);
+    let site = site_facts(options, &host, &addresses, &state_dir.history());
     work_dir.add_door(history::FILE_NAME, &state_dir.history());
     let about = About {
         project: options.project_name.clone(),
@@ -87,7 +98,8 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
     };
     let links = Links::new(descriptors.links, options.strangers_max, credentials);
     let submitter = submitter(&site, options)?;
-    let (shell, reports) = build(options, &state_dir, site, about, links, work_dir.drain())?;
+    let core = arrival.as_ref().map(|arrival| arrival.state.core.clone());
+    let (shell, reports) = build(options, &state_dir, site, about, links, work_dir.drain(), core)?;
     tracing::info!(
         work_dir = %work_dir.path().display(),
         state_dir = %state_dir.path().display(),
@@ -109,7 +121,21 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
         }
         tokio::task::spawn_local(control::accept(clients, options.submission_max, Rc::clone(&shell)));
         tokio::task::spawn_local(Rc::clone(&shell).take_reports(reports));
+        let taken = match &arrival {
+            None => Vec::new(),
+            Some(arrival) => {
+                arrival.clients()?.into_iter().for_each(|client| shell.door.wait(client));
+                shell.links.take_over(&arrival.state.links, password.as_deref(), &shell).context("cannot take over")?
+            }
+        };
         shell.start();
+        for (link, peer) in taken {
+            tokio::task::spawn_local(link.serve(Rc::clone(&shell), peer));
+        }
+        if let Some(arrival) = &arrival {
+            arrived(arrival, &shell)?;
+        }
+        tokio::task::spawn_local(handover::serve(Rc::clone(&shell), heritage, Rc::clone(&manager)));
         tokio::task::spawn_local(Rc::clone(&shell).keep_time());
         tokio::task::spawn_local(Rc::clone(&shell).end_turns());
         tokio::task::spawn_local(Rc::clone(&shell).settle_blobs());
@@ -121,12 +147,14 @@ pub fn run(options: &Options) -> anyhow::Result<Infallible> {
             let (server, transport) = (server.clone(), options.catalog_transport);
             tokio::task::spawn_local(catalog::inform(Rc::clone(&shell), server, transport, Rc::clone(&own)));
         }
-        for address in &addresses {
+        // After a planned restart nobody waits for it, and stdout may be gone.
+        for address in addresses.iter().filter(|_| arrival.is_none()) {
             println!("alien_work_queue: listening on {address}");
         }
         let served: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         manager.ready(&format!("workers are served on {}", served.join(", ")));
-        let ended = async { stop::wait(Rc::clone(&shell), &manager).await.context("cannot hear signals") };
+        let rereading = Rereading::new(role.settings);
+        let ended = async { stop::wait(Rc::clone(&shell), &manager, rereading).await.context("cannot hear signals") };
         tokio::select! {
             end = ended => end,
             () = manager.feed_watchdog() => unreachable!("it is fed for ever"),
@@ -150,36 +178,20 @@ fn build(
     about: About,
     links: Links,
     drain_file: PathBuf,
+    handed: Option<::handover::Core>,
 ) -> anyhow::Result<(Rc<Shell>, UnboundedReceiver<Report>)> {
+    // Threads leave signals to this one.
+    let _held = signals::hold();
     let uid = geteuid().as_raw();
     let store = Arc::new(Store::open(&state_dir.spool(), uid).context("cannot open the spool")?);
     let wrapper = options.job_wrapper.as_deref().map(|path| take_wrapper(path, &store)).transpose()?;
     let mut storage = FileStorage::new(&state_dir.journal());
     let jobs = std::path::absolute(state_dir.spool().join("jobs")).context("cannot find the working directory")?;
-    let spool_text =
-        jobs.to_str().with_context(|| format!("the state dir {} is no UTF-8", state_dir.path().display()))?;
     let now = Reading::now().context("cannot read the clocks")?;
-    let mut core = Master::new(Config {
-        host: site.host.clone(),
-        domain: site.domain.clone(),
-        address: site.address.clone(),
-        condor_version: site.condor_version.clone(),
-        cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
-        memory_mb: nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total() >> 20),
-        started_s: now.wall_s,
-        project: options.project_name.clone(),
-        job_wrapper: wrapper,
-        one_write: options.one_write,
-        match_requirements: options.match_requirements,
-        local_jobs_max: options.local_jobs_max,
-        concurrency_limits: options.concurrency_limits.clone(),
-        outputs_fsync: options.outputs_fsync,
-        history: options.history.jobs > 0,
-        boot_id: now.boot_id,
-        zone: Zone(Some(Arc::new(event_logs::local_offset))),
-        spool: spool_text.to_owned(),
-        ..Config::default()
-    });
+    let mut core = Master::new(config(options, &site, &jobs, wrapper, now)?);
+    if let Some(handed) = handed {
+        core.take_over(handed);
+    }
     let recovered = recovery::recover(&storage, &store, &mut core)?;
     recovery::tell_tail(&recovered.journal);
     recovered.journal.settle(&mut storage).context("cannot sync the journal")?;
@@ -230,6 +242,120 @@ fn build(
     Ok((shell, reports))
 }
 
+/// What the core is told of site and options; `jobs` is the folder of spooled jobs.
+fn config(
+    options: &Options,
+    site: &SiteFacts,
+    jobs: &Path,
+    job_wrapper: Option<BlobIn>,
+    now: Reading,
+) -> anyhow::Result<Config> {
+    let spool = jobs.to_str().with_context(|| format!("the state dir {} is no UTF-8", jobs.display()))?;
+    Ok(Config {
+        host: site.host.clone(),
+        domain: site.domain.clone(),
+        address: site.address.clone(),
+        condor_version: site.condor_version.clone(),
+        cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
+        memory_mb: nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total() >> 20),
+        started_s: now.wall_s,
+        project: options.project_name.clone(),
+        job_wrapper,
+        one_write: options.one_write,
+        match_requirements: options.match_requirements,
+        local_jobs_max: options.local_jobs_max,
+        concurrency_limits: options.concurrency_limits.clone(),
+        outputs_fsync: options.outputs_fsync,
+        history: options.history.jobs > 0,
+        boot_id: now.boot_id,
+        zone: Zone(Some(Arc::new(event_logs::local_offset))),
+        spool: spool.to_owned(),
+        ..Config::default()
+    })
+}
+
+/// How the program was started.
+#[derive(Debug)]
+pub struct Role {
+    /// The number of an inherited file with the state of the program before this one.
+    pub handover: Option<i32>,
+    /// Only prove that such a state can be taken over.
+    pub check: bool,
+    /// What options, environment and file said.
+    pub settings: Settings,
+}
+
+/// Proves that the state on standard input can be taken over: everything is read and put together, nothing is touched.
+///
+/// # Errors
+/// Why it cannot.
+pub fn check_handover(options: &Options) -> anyhow::Result<()> {
+    logging::start(&options.log_level, options.log_format)?;
+    let arrival = Arrival::read(&mut std::io::stdin().lock())?;
+    arrival.check_places(&options.work_dir, &options.state_dir)?;
+    let password = options.password_file.as_deref().map(read_password).transpose()?;
+    links::addresses(&options.bind, password.is_some(), options.insecure)?;
+    options.group.as_deref().map(find_group).transpose()?;
+    let site = site_facts(options, &host_name()?, &[], &options.state_dir.join(history::FILE_NAME));
+    let wrapper = options.job_wrapper.as_deref().map(read_wrapper).transpose()?;
+    let jobs =
+        std::path::absolute(options.state_dir.join("spool/jobs")).context("cannot find the working directory")?;
+    let now = Reading::now().context("cannot read the clocks")?;
+    let mut core = Master::new(config(options, &site, &jobs, wrapper.map(|(blob, _)| blob), now)?);
+    core.take_over(arrival.state.core);
+    let past = recovery::rehearse(&FileStorage::new(&options.state_dir.join("journal")), &mut core)?;
+    core.start(Clock::new(&past, now).now());
+    if let Some(misfit) = core.misfits().first() {
+        bail!("{misfit}, and {} more do not fit to the journal", core.misfits().len() - 1);
+    }
+    core.check_invariants();
+    handover::prove();
+    Ok(())
+}
+
+/// What the program after this one will get.
+fn heritage(
+    work_dir: &WorkDir,
+    state_dir: &StateDir,
+    clients: &UnixListener,
+    workers: &[TcpListener],
+) -> anyhow::Result<Heritage> {
+    let copy = |file: BorrowedFd<'_>| file.try_clone_to_owned().context("too few open files are allowed");
+    let absolute = |path: &Path| std::path::absolute(path).context("cannot find the working directory");
+    let mut args = std::env::args_os();
+    Ok(Heritage {
+        program: Heritage::program(args.next()).context("cannot find this program")?,
+        args: Heritage::args(args),
+        work_dir: absolute(work_dir.path())?,
+        state_dir: absolute(state_dir.path())?,
+        work_lock: copy(work_dir.lock_file().as_fd())?,
+        state_lock: copy(state_dir.lock_file().as_fd())?,
+        control: copy(clients.as_fd())?,
+        workers: workers.iter().map(|listener| copy(listener.as_fd())).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Work is sent again: tells the operator, and the one who asked for the restart.
+fn arrived(arrival: &Arrival, shell: &Rc<Shell>) -> anyhow::Result<()> {
+    let misfits = shell.look(|core, _| core.misfits().to_vec());
+    for misfit in &misfits {
+        tracing::error!(misfit, "a run was lost in the planned restart");
+    }
+    let told = arrival.told(misfits.len());
+    tracing::info!(
+        from = told.from,
+        to = told.to,
+        paused_ms = told.paused_ms,
+        links = told.links,
+        tasks = told.tasks,
+        "the planned restart is done"
+    );
+    if let Some(asker) = arrival.asker()? {
+        tokio::task::spawn_local(handover::answer(asker, told, Rc::clone(shell)));
+    }
+    Ok(())
+}
+
 /// What an operator should know before anything goes wrong.
 fn warn(listening: &Listening, state_dir: &StateDir) {
     let say = |text: String| {
@@ -274,15 +400,20 @@ fn find_group(name: &str) -> anyhow::Result<Gid> {
 
 /// The wrapper travels like any executable, so it is stored like one.
 fn take_wrapper(path: &Path, store: &Store) -> anyhow::Result<BlobIn> {
-    let attempt = || format!("cannot read the job wrapper {}", path.display());
-    let bytes = Bytes::from(std::fs::read(path).with_context(attempt)?);
-    let id = blobs::hash(&bytes);
-    store.write_small(id, &bytes).context("cannot store the job wrapper")?;
-    let size = bytes.len() as u64;
-    Ok(BlobIn { id, size, mode: 0o755, inline: (bytes.len() <= INLINE_MAX).then_some(bytes) })
+    let (blob, bytes) = read_wrapper(path)?;
+    store.write_small(blob.id, &bytes).context("cannot store the job wrapper")?;
+    Ok(blob)
 }
 
-fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr], state_dir: &StateDir) -> SiteFacts {
+fn read_wrapper(path: &Path) -> anyhow::Result<(BlobIn, Bytes)> {
+    let attempt = || format!("cannot read the job wrapper {}", path.display());
+    let bytes = Bytes::from(std::fs::read(path).with_context(attempt)?);
+    let (id, size) = (blobs::hash(&bytes), bytes.len() as u64);
+    let inline = (bytes.len() <= INLINE_MAX).then(|| bytes.clone());
+    Ok((BlobIn { id, size, mode: 0o755, inline }, bytes))
+}
+
+fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr], history: &Path) -> SiteFacts {
     let domain = host.split_once('.').map_or(host, |(_, domain)| domain);
     SiteFacts {
         host: host.to_owned(),
@@ -294,7 +425,7 @@ fn site_facts(options: &Options, host: &str, addresses: &[SocketAddr], state_dir
         ),
         history: match options.history.jobs {
             0 => String::new(),
-            _ => state_dir.history().to_string_lossy().into_owned(),
+            _ => history.to_string_lossy().into_owned(),
         },
         alien_count_lines: options.alien_count_lines,
         submit_hint: options.submit_hint,

@@ -1,7 +1,8 @@
 //! Signals (decision D8).
 //!
 //! The first SIGINT or SIGTERM stops the service within [`STOP_MAX`], the second ends it at once with 128 + the signal's
-//! number. SIGHUP reads the files of TLS again, and changes nothing where there are none. SIGPIPE is ignored, as Rust programs do.
+//! number. SIGHUP has the files of TLS and those settings read again that may change while the service runs; `awq reload`
+//! is the way to all others. SIGPIPE is ignored, as Rust programs do.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use wq_core::Input;
 
 use crate::driver::Shell;
+use crate::rereading::Rereading;
+use crate::signals;
 use crate::systemd::Manager;
 
 /// How long a stop may last before the process ends anyway.
@@ -45,10 +48,11 @@ impl End {
 ///
 /// # Errors
 /// Signals cannot be heard.
-pub(crate) async fn wait(shell: Rc<Shell>, manager: &Manager) -> std::io::Result<End> {
+pub(crate) async fn wait(shell: Rc<Shell>, manager: &Manager, mut rereading: Rereading) -> std::io::Result<End> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    signals::release();
     let mut deadline = None;
     loop {
         let too_late = async {
@@ -63,10 +67,7 @@ pub(crate) async fn wait(shell: Rc<Shell>, manager: &Manager) -> std::io::Result
             _ = interrupt.recv() => Signal::SIGINT,
             _ = terminate.recv() => Signal::SIGTERM,
             _ = hangup.recv() => {
-                match &shell.links.credentials {
-                    Some(credentials) => credentials.reload(),
-                    None => tracing::info!("SIGHUP: nothing to read again"),
-                }
+                rereading.reread(&shell);
                 continue;
             }
         };

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
+
 /// The way to the service manager, if it started us.
 #[derive(Debug, Default)]
 pub(crate) struct Manager {
@@ -41,6 +43,18 @@ impl Manager {
     /// The service works.
     pub(crate) fn ready(&self, status: &str) {
         self.say(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// The program is about to be replaced; the next one, or this one if it comes to nothing, says that it is ready.
+    pub(crate) fn reloading(&self) {
+        // Systemd tells by the time which of several reloads is meant.
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+    }
+
+    /// The service goes on as before.
+    pub(crate) fn goes_on(&self) {
+        self.say("READY=1");
     }
 
     /// The service is about to end.
@@ -116,6 +130,13 @@ mod tests {
         assert_eq!(heard(&listener), "WATCHDOG=1");
         assert_eq!(heard(&listener), "WATCHDOG=1");
         listener.set_nonblocking(true).unwrap();
+        while listener.recv(&mut [0; 200]).is_ok() {}
+        told.reloading();
+        let reload = heard(&listener);
+        let usec = reload.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|usec| usec.parse::<u64>().ok());
+        assert!(usec.is_some_and(|usec| usec > 0), "{reload}");
+        told.goes_on();
+        assert_eq!(heard(&listener), "READY=1");
         while listener.recv(&mut [0; 200]).is_ok() {}
         told.stopping();
         assert_eq!(heard(&listener), "STOPPING=1");

@@ -37,17 +37,25 @@ pub(crate) struct SiteFacts {
 /// Decides who may do what.
 #[derive(Debug)]
 pub(crate) struct Callers {
-    site: SiteFacts,
+    site: RefCell<SiteFacts>,
     own_uid: u32,
     group: Option<String>,
-    superusers: Vec<String>,
+    superusers: RefCell<Vec<String>>,
     names: RefCell<HashMap<u32, (Instant, Rc<str>)>>,
 }
 
 impl Callers {
     /// For a master that runs as `own_uid`; members of `group` may look.
     pub(crate) fn new(site: SiteFacts, own_uid: u32, group: Option<String>, superusers: Vec<String>) -> Callers {
-        Callers { site, own_uid, group, superusers, names: RefCell::default() }
+        let superusers = RefCell::new(superusers);
+        Callers { site: RefCell::new(site), own_uid, group, superusers, names: RefCell::default() }
+    }
+
+    /// Takes what may change while the service runs.
+    pub(crate) fn change(&self, superusers: Vec<String>, alien_count_lines: bool, submit_hint: bool) {
+        *self.superusers.borrow_mut() = superusers;
+        let mut site = self.site.borrow_mut();
+        (site.alien_count_lines, site.submit_hint) = (alien_count_lines, submit_hint);
     }
 
     /// The name of a user if it is known already.
@@ -68,7 +76,7 @@ impl Callers {
 
     /// The caller as the core sees it.
     pub(crate) fn caller(&self, uid: u32, gid: u32, name: &str) -> Caller {
-        let superuser = uid == 0 || self.superusers.iter().any(|listed| listed == name);
+        let superuser = uid == 0 || self.superusers.borrow().iter().any(|listed| listed == name);
         Caller { uid, gid, name: name.to_owned(), superuser }
     }
 
@@ -85,8 +93,15 @@ impl Callers {
                 | Request::Ping
         );
         let submits = matches!(request, Request::Submit(_) | Request::ReserveCluster);
+        let restarts = matches!(request, Request::Reload(_));
         let message = match caller.uid {
             uid if uid == self.own_uid => return None,
+            // The new program runs with our rights: only who has them, or more, may name it.
+            0 if restarts => return None,
+            _ if restarts => format!(
+                "only user id {} and root may restart this alien_work_queue, not user {}",
+                self.own_uid, caller.name
+            ),
             _ if submits => format!(
                 "this alien_work_queue runs jobs of user id {} only; user {} cannot submit to it",
                 self.own_uid, caller.name
@@ -102,18 +117,19 @@ impl Callers {
 
     /// The facts that come with an answer.
     pub(crate) fn site(&self, caller: &Caller) -> Site {
+        let site = self.site.borrow();
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Site {
-            host: self.site.host.clone(),
-            domain: self.site.domain.clone(),
-            address: self.site.address.clone(),
-            condor_version: self.site.condor_version.clone(),
+            host: site.host.clone(),
+            domain: site.domain.clone(),
+            address: site.address.clone(),
+            condor_version: site.condor_version.clone(),
             now_s: i64::try_from(now_s).unwrap_or(i64::MAX),
             user: caller.name.clone(),
             superuser: caller.superuser,
-            history: self.site.history.clone(),
-            alien_count_lines: self.site.alien_count_lines,
-            submit_hint: self.site.submit_hint,
+            history: site.history.clone(),
+            alien_count_lines: site.alien_count_lines,
+            submit_hint: site.submit_hint,
         }
     }
 }
@@ -128,7 +144,7 @@ pub(crate) fn look_up(uid: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use control_proto::{Act, Action, Query, ReleaseHosts, Submit, Targets};
+    use control_proto::{Act, Action, Query, ReleaseHosts, Reload, Submit, Targets};
 
     use super::*;
 
@@ -156,6 +172,8 @@ mod tests {
             let got = [&submit, &look, &act].map(|request| !refused(uid, group, request));
             assert_eq!(got, [submits, looks, acts], "uid {uid}, group {group:?}");
             assert_eq!(!refused(uid, group, &release), acts, "uid {uid}, group {group:?}");
+            let restarts = !refused(uid, group, &Request::Reload(Reload::default()));
+            assert_eq!(restarts, uid == 1000 || uid == 0, "uid {uid}: a program of one's choice runs as the master");
         }
     }
 

@@ -51,6 +51,11 @@ impl Clients {
         (id, told)
     }
 
+    /// Whether a part of this process waits for an answer.
+    pub(crate) fn any_inside(&self) -> bool {
+        !self.inside.borrow().is_empty()
+    }
+
     fn next_id(&self) -> ClientId {
         ClientId(self.next.replace(self.next.get() + 1))
     }

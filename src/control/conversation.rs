@@ -1,13 +1,17 @@
 //! One conversation: preamble, request, answer.
 
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use control_proto::frame::{self, Kind};
-use control_proto::{Refusal, Reply, Request, VERSION, write_head};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use control_proto::{Refusal, Reload, Reply, Request, VERSION, write_head};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -22,6 +26,7 @@ use super::clients::Mailbox;
 use super::codec::{Codec, CodecError, Item};
 use super::intake::{Gathered, Intake, malformed};
 use crate::driver::Shell;
+use crate::handover::Order;
 use crate::history::Asker;
 
 /// Conversations at once; the others wait in the backlog. Descriptors for them are part of the reserve.
@@ -36,10 +41,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts clients for ever.
 pub(crate) async fn accept(listener: UnixListener, submission_max: u64, shell: Rc<Shell>) {
     let places = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
+    let mut waiting = Vec::new();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        shell.door.opened().await;
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.expect("never closed"),
+            () = shell.door.closed() => continue,
+        };
+        if waiting.is_empty() {
+            waiting = shell.door.take_waiting();
+        }
+        let accepted = match waiting.pop() {
+            Some(stream) => Ok(stream),
+            None => tokio::select! {
+                accepted = listener.accept() => accepted.map(|(stream, _)| stream),
+                () = shell.door.closed() => continue,
+            },
+        };
+        match accepted {
+            Ok(stream) => {
                 let shell = Rc::clone(&shell);
                 tokio::task::spawn_local(async move {
                     converse(stream, submission_max, &shell).await;
@@ -55,6 +75,15 @@ pub(crate) async fn accept(listener: UnixListener, submission_max: u64, shell: R
 }
 
 async fn converse(mut stream: UnixStream, submission_max: u64, shell: &Shell) {
+    // Who has not said anything when the program changes speaks to the next one.
+    while !has_spoken(&stream) {
+        tokio::select! {
+            biased;
+            _ = stream.readable() => {}
+            () = shell.door.closed() => return shell.door.wait(stream),
+        }
+    }
+    let inside = shell.door.enter();
     let Ok(peer) = stream.peer_cred() else { return };
     let (uid, gid) = (peer.uid(), peer.gid());
     let name = match shell.callers.known_name(uid) {
@@ -74,6 +103,10 @@ async fn converse(mut stream: UnixStream, submission_max: u64, shell: &Shell) {
         Ok(None) => return,
         Err(reply) => return refuse(&mut write, &caller, &reply, shell).await,
     };
+    if let Ask::Other(Request::Reload(wanted)) = gathered.ask {
+        drop(inside);
+        return order(stream, wanted, shell).await;
+    }
     // What the caller did before it asked counts for the answer.
     shell.look_for_drain();
     if let Ask::Other(Request::History(query)) = gathered.ask {
@@ -94,6 +127,12 @@ async fn converse(mut stream: UnixStream, submission_max: u64, shell: &Shell) {
     if !answered {
         shell.input(Input::ClientGone { client });
     }
+}
+
+/// Whether there is something to read, or the end: that the runtime takes a stream to be readable may be a false alarm.
+fn has_spoken(stream: &UnixStream) -> bool {
+    let look = || Ok(recv(stream.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)?);
+    !matches!(stream.try_io(Interest::READABLE, look), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Everything a client sends, as items.
@@ -167,7 +206,30 @@ fn check_version(version: u16) -> Result<(), Reply> {
     }
 }
 
-/// Writes a refusal that the core has nothing to do with.
+/// Hands an order for a planned restart on, with the connection: its answer comes from the next program.
+async fn order(asker: UnixStream, wanted: Reload, shell: &Shell) {
+    let wait = Duration::from_secs(wanted.wait_s.into());
+    let order = Order { asker, program: wanted.program.map(PathBuf::from), wait, drop_tls: wanted.drop_tls };
+    if let Err(mut order) = shell.desk.take(order) {
+        let message = "a planned restart is under way already: wait for its end".to_owned();
+        refuse_late(&mut order.asker, Refusal::NotNow, message, shell).await;
+    }
+}
+
+/// Refuses on a connection whose request was read by others.
+pub(crate) async fn refuse_late(stream: &mut UnixStream, code: Refusal, message: String, shell: &Shell) {
+    reply_late(stream, &Reply::Refused { code, message, speaks: None }, shell).await;
+}
+
+/// Answers on a connection whose request was read by others.
+pub(crate) async fn reply_late(stream: &mut UnixStream, reply: &Reply, shell: &Shell) {
+    let Ok(peer) = stream.peer_cred() else { return };
+    let caller = shell.callers.caller(peer.uid(), peer.gid(), "");
+    let (_, mut write) = stream.split();
+    refuse(&mut write, &caller, reply, shell).await;
+}
+
+/// Writes a refusal, or another short answer, that the core has nothing to do with.
 async fn refuse(write: &mut WriteHalf<'_>, caller: &Caller, reply: &Reply, shell: &Shell) {
     let mut bytes = Vec::new();
     frame::put(&mut bytes, Kind::Reply, &[&write_head(&shell.callers.site(caller), reply)]);

@@ -10,5 +10,5 @@ mod tests;
 
 pub(crate) use callers::{Callers, SiteFacts, look_up};
 pub(crate) use clients::Clients;
-pub(crate) use conversation::accept;
+pub(crate) use conversation::{accept, refuse_late, reply_late};
 pub(crate) use intake::{Blob, Submission};

@@ -17,6 +17,7 @@ use wq_core::ids::{JobId, RecordNo};
 use wq_core::io::Departed;
 
 use super::store::{Change, Store, StoreError};
+use crate::backlog::Backlog;
 use crate::options::HistoryLimits;
 use crate::report::Report;
 
@@ -46,6 +47,7 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     orders: Option<Sender<Order>>,
+    backlog: Backlog,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,12 +62,14 @@ impl Keeper {
         results: UnboundedSender<Report>,
     ) -> std::io::Result<Keeper> {
         let (orders, queue) = channel();
+        let backlog = Backlog::default();
+        let left = backlog.clone();
         let builder = std::thread::Builder::new().name("history".into());
         let thread = builder.spawn(move || {
             let report = move |input| drop(results.send(Report::Input(input)));
-            Work::new(path, limits, report).serve(&queue);
+            Work::new(path, limits, report).serve(&queue, &left);
         })?;
-        Ok(Keeper { orders: Some(orders), thread: Some(thread) })
+        Ok(Keeper { orders: Some(orders), backlog, thread: Some(thread) })
     }
 
     /// Puts a job into the history.
@@ -83,7 +87,13 @@ impl Keeper {
         self.order(Order::Sync);
     }
 
+    /// Everything was tried that was to be written.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
     fn order(&self, order: Order) {
+        self.backlog.add(1);
         let orders = self.orders.as_ref().expect("lives until the drop");
         orders.send(order).expect("the thread ends only after this sender");
     }
@@ -122,10 +132,10 @@ impl<R: Fn(Input)> Work<R> {
         Work { path, limits, report, store, waiting, upto, sync_at: None, retry_at: None, given_up: 0 }
     }
 
-    fn serve(mut self, queue: &Receiver<Order>) {
+    fn serve(mut self, queue: &Receiver<Order>, backlog: &Backlog) {
         // A damaged file is found at the start, not at the first end.
         self.write();
-        while self.round(queue) {}
+        while self.round(queue, backlog) {}
         self.retry_at = None;
         self.write();
         self.sync();
@@ -138,7 +148,7 @@ impl<R: Fn(Input)> Work<R> {
     }
 
     /// Waits for work and does it; false at the end.
-    fn round(&mut self, queue: &Receiver<Order>) -> bool {
+    fn round(&mut self, queue: &Receiver<Order>, backlog: &Backlog) -> bool {
         let due = [self.sync_at, self.retry_at].into_iter().flatten().min();
         let first = match due {
             Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
@@ -147,14 +157,16 @@ impl<R: Fn(Input)> Work<R> {
         match first {
             Ok(order) => {
                 self.take(order);
+                let mut count = 1;
                 let end = Instant::now() + LINGER;
-                for _ in 1..ROUND_MAX {
-                    match queue.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                        Ok(order) => self.take(order),
-                        Err(_) => break,
-                    }
+                while count < ROUND_MAX
+                    && let Ok(order) = queue.recv_timeout(end.saturating_duration_since(Instant::now()))
+                {
+                    self.take(order);
+                    count += 1;
                 }
                 self.write();
+                backlog.done(count);
             }
             Err(RecvTimeoutError::Timeout) if self.retry_at.is_some_and(|at| at <= Instant::now()) => {
                 self.retry_at = None;

@@ -407,6 +407,7 @@ fn listen() -> std::io::Result<(Arc<Inotify>, Receiver<Told>)> {
     let inotify = Arc::new(Inotify::init(InitFlags::IN_CLOEXEC)?);
     let (tell, told) = channel(MESSAGES_MAX);
     let ear = Arc::clone(&inotify);
+    let _held = crate::signals::hold();
     std::thread::Builder::new().name("spool-folder".into()).spawn(move || {
         loop {
             let news = match ear.read_events() {

@@ -85,6 +85,11 @@ impl Codec {
         Codec { gate, messages: wq_proto::Decoder::default() }
     }
 
+    /// The password exchange is under way.
+    pub(crate) fn is_in_exchange(&self) -> bool {
+        matches!(self.gate, Gate::Exchange(_))
+    }
+
     /// Whether a body is under way.
     pub(crate) fn in_body(&self) -> bool {
         self.messages.body_left().is_some()

@@ -44,11 +44,7 @@ impl Link {
     pub(super) fn hand_over(&self) -> Option<handover::Link> {
         let (reading, stream) = (self.reading.borrow(), self.stream.borrow());
         // In the password exchange both sides hold secrets of the moment: such a peer tries again.
-        if self.closing.get()
-            || self.asked.borrow().is_some()
-            || !stream.is_whole()
-            || reading.codec.is_in_exchange()
-        {
+        if self.closing.get() || self.asked.borrow().is_some() || !stream.is_whole() || reading.codec.is_in_exchange() {
             return None;
         }
         Some(handover::Link {

@@ -52,18 +52,18 @@ const STALLED_FOREMAN_S: u32 = 3600;
 #[derive(Debug)]
 pub(crate) struct Link {
     id: LinkId,
-    stream: RefCell<Stream>,
-    reading: RefCell<Reading>,
-    out: RefCell<Option<Box<Outbox>>>,
+    pub(super) stream: RefCell<Stream>,
+    pub(super) reading: RefCell<Reading>,
+    pub(super) out: RefCell<Option<Box<Outbox>>>,
     sink: RefCell<Option<Box<Sink>>>,
     waker: RefCell<Option<Waker>>,
-    doomed: RefCell<Option<Box<DownReason>>>,
-    protocol: Cell<Protocol>,
-    stranger: Cell<bool>,
-    foreman: Cell<bool>,
-    closing: Cell<bool>,
+    pub(super) doomed: RefCell<Option<Box<DownReason>>>,
+    pub(super) protocol: Cell<Protocol>,
+    pub(super) stranger: Cell<bool>,
+    pub(super) foreman: Cell<bool>,
+    pub(super) closing: Cell<bool>,
     /// The peer is a status tool, and this is its question.
-    asked: RefCell<Option<Box<Question>>>,
+    pub(super) asked: RefCell<Option<Box<Question>>>,
     /// When the transfer that is under way last got on.
     moved_s: Cell<u32>,
     /// Bytes since then.
@@ -74,11 +74,11 @@ pub(crate) struct Link {
 
 /// What only the link's own task touches.
 #[derive(Debug)]
-struct Reading {
-    codec: Codec,
+pub(super) struct Reading {
+    pub(super) codec: Codec,
     /// The begin of a line whose end has not come, or what waits behind a body that is being written.
-    rest: BytesMut,
-    body: Option<Body>,
+    pub(super) rest: BytesMut,
+    pub(super) body: Option<Body>,
 }
 
 /// How a link's task ends.
@@ -105,11 +105,16 @@ enum Round {
 impl Link {
     /// A link over a fresh connection; with a password, our half of the exchange waits to be written.
     pub(crate) fn new(id: LinkId, stream: TcpStream, near: bool, password: Option<&Password>, shell: &Shell) -> Link {
-        let mut out = None;
         let stream = match &shell.links.credentials {
             None => Stream::clear(stream),
             Some(credentials) => Stream::open(stream, credentials.config(), credentials.required()),
         };
+        Link::over(id, stream, near, password, shell)
+    }
+
+    /// The same over a connection whose kind may be known.
+    pub(super) fn over(id: LinkId, stream: Stream, near: bool, password: Option<&Password>, shell: &Shell) -> Link {
+        let mut out = None;
         let codec = match password {
             None => Codec::open(),
             // Status tools of this machine speak no password exchange and would stumble over ours; and as long as a

@@ -88,6 +88,18 @@ pub(crate) fn addresses(bind: &[String], password: bool, insecure: bool) -> Resu
 /// # Errors
 /// [`ListenError::System`] and [`ListenError::Nowhere`].
 pub(crate) fn listen(listening: &Listening, port: u16) -> Result<Vec<std::net::TcpListener>, ListenError> {
+    listen_on(listening, port, Vec::new())
+}
+
+/// The same with sockets that are open already: those that are not wanted any more are closed.
+///
+/// # Errors
+/// As [`listen`].
+pub(crate) fn listen_on(
+    listening: &Listening,
+    port: u16,
+    mut open_already: Vec<std::net::TcpListener>,
+) -> Result<Vec<std::net::TcpListener>, ListenError> {
     let mut listeners: Vec<std::net::TcpListener> = Vec::new();
     for address in &listening.addresses {
         let port = match listeners.first().map(std::net::TcpListener::local_addr) {
@@ -95,6 +107,13 @@ pub(crate) fn listen(listening: &Listening, port: u16) -> Result<Vec<std::net::T
             _ => port,
         };
         let address = SocketAddr::new(*address, port);
+        let fits = |listener: &std::net::TcpListener| {
+            listener.local_addr().is_ok_and(|open| open.ip() == address.ip() && [0, open.port()].contains(&port))
+        };
+        if let Some(at) = open_already.iter().position(fits) {
+            listeners.push(open_already.swap_remove(at));
+            continue;
+        }
         match open(address) {
             Ok(listener) => listeners.push(listener),
             Err(error) if !listening.named && is_missing(&error) => {
@@ -127,7 +146,12 @@ fn is_missing(error: &io::Error) -> bool {
 pub(crate) async fn accept(listener: TcpListener, password: Option<Rc<Password>>, shell: Rc<Shell>) {
     let mut full = false;
     loop {
-        match listener.accept().await {
+        shell.door.opened().await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shell.door.closed() => continue,
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 let was_full = std::mem::replace(&mut full, !shell.links.has_room());
                 if full && !was_full {
@@ -192,6 +216,18 @@ mod tests {
         let ports: std::collections::HashSet<u16> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         assert_eq!(ports.len(), 1);
+    }
+
+    #[test]
+    fn open_sockets_are_used_again_as_far_as_they_are_wanted() {
+        let both = addresses(&[], false, false).unwrap();
+        let first = listen(&both, 0).unwrap();
+        let port = first[0].local_addr().unwrap().port();
+        let again = listen_on(&both, 0, first).unwrap();
+        assert!(again.iter().all(|listener| listener.local_addr().unwrap().port() == port));
+        let one = addresses(&["127.0.0.1".into()], false, false).unwrap();
+        let left = listen_on(&one, port, again).unwrap();
+        assert_eq!(left[0].local_addr().unwrap().to_string(), format!("127.0.0.1:{port}"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod body;
 mod codec;
 mod credentials;
 mod der;
+mod handover;
 mod link;
 mod listen;
 mod outbox;
@@ -18,7 +19,7 @@ mod tests;
 mod tls;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use listen::{Listening, accept, addresses, listen};
+pub(crate) use listen::{Listening, accept, addresses, listen, listen_on};
 pub(crate) use outbox::Piece;
 pub(crate) use stream::Stream;
 pub(crate) use table::Links;

@@ -40,10 +40,12 @@ struct Sending {
     path: PathBuf,
     blob: Option<BlobId>,
     open: Option<Arc<File>>,
+    /// Bytes of it that are out or in `piece`.
     offset: u64,
     /// Bytes to come; a blob's length is known when it is open.
     left: Option<u64>,
     /// What must come out.
+    content: Option<BlobId>,
     check: Option<Check>,
     piece: Bytes,
     asked: bool,
@@ -53,18 +55,20 @@ struct Sending {
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
     content: BlobId,
-    /// Of what was read so far.
+    /// Of what was read so far, and how much that is.
     hash: Sha256,
+    seen: u64,
 }
 
 impl Check {
     fn new(content: BlobId) -> Check {
-        Check { content, hash: Sha256::new() }
+        Check { content, hash: Sha256::new(), seen: 0 }
     }
 
     /// Takes the next piece; false if it is the last one and the whole is not what it should be.
     fn take(&mut self, piece: &[u8], last: bool) -> bool {
         self.hash.update(piece);
+        self.seen += piece.len() as u64;
         !last || self.hash.clone().finalize()[..] == self.content.0
     }
 }
@@ -106,8 +110,17 @@ impl Wanted {
             Some(file) => file,
             None => Arc::new(open_input(&self.path)?),
         };
-        let bytes = Bytes::from(read_piece(&file, self.offset, self.length)?);
         let mut check = self.check;
+        // An earlier program has sent the begin and taken what it had seen of it along.
+        while let Some(check) = check.as_mut().filter(|check| check.seen < self.offset) {
+            let length = usize::try_from(self.offset - check.seen).unwrap_or(PIECE).min(PIECE);
+            let before = read_piece(&file, check.seen, length)?;
+            if before.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            check.take(&before, false);
+        }
+        let bytes = Bytes::from(read_piece(&file, self.offset, self.length)?);
         if check.as_mut().is_some_and(|check| !check.take(&bytes, self.last)) {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -124,6 +137,7 @@ impl Sending {
             open: None,
             offset: 0,
             left: None,
+            content: None,
             check: None,
             piece: Bytes::new(),
             asked: false,
@@ -161,7 +175,7 @@ impl Outbox {
     pub(crate) fn file(&mut self, attempt: AttemptId, path: PathBuf, size: u64, content: Option<BlobId>) {
         if size != 0 {
             let check = content.map(Check::new);
-            let sending = Sending { left: Some(size), check, ..Sending::new(attempt, path) };
+            let sending = Sending { left: Some(size), content, check, ..Sending::new(attempt, path) };
             self.items.push_back(Item::File(Box::new(sending)));
         }
     }
@@ -226,6 +240,53 @@ impl Outbox {
             self.items.remove(index);
         }
         true
+    }
+
+    /// A piece of a file is being read.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::File(sending) if sending.asked))
+    }
+
+    /// All that waits, for the next program. A piece that was read is read again there.
+    pub(crate) fn hand_over(&self) -> Vec<handover::Item> {
+        let items = self.items.iter().map(|item| match item {
+            Item::Text(text) => handover::Item::Text(text.to_vec()),
+            Item::Bytes(bytes) => handover::Item::Text(bytes.to_vec()),
+            Item::Mark(attempt) => handover::Item::Mark(attempt.0),
+            Item::File(sending) => {
+                let again = sending.piece.len() as u64;
+                handover::Item::File {
+                    attempt: sending.attempt.0,
+                    path: sending.path.clone(),
+                    blob: sending.blob.map(|id| id.to_string()),
+                    offset: sending.offset - again,
+                    left: sending.left.map(|left| left + again),
+                    content: sending.content.map(|id| id.to_string()),
+                }
+            }
+        });
+        items.collect()
+    }
+
+    /// The same, back. `None` if a hash is none.
+    pub(crate) fn take_over(items: &[handover::Item]) -> Option<Outbox> {
+        let hash = |text: &Option<String>| match text {
+            None => Some(None),
+            Some(text) => BlobId::from_text(text).map(Some),
+        };
+        let items = items.iter().map(|item| {
+            Some(match item {
+                handover::Item::Text(bytes) => Item::Text(BytesMut::from(&bytes[..])),
+                handover::Item::Mark(attempt) => Item::Mark(AttemptId(*attempt)),
+                handover::Item::File { attempt, path, blob, offset, left, content } => {
+                    let (blob, content) = (hash(blob)?, hash(content)?);
+                    let check = content.map(Check::new);
+                    let sending = Sending::new(AttemptId(*attempt), path.clone());
+                    Item::File(Box::new(Sending { blob, offset: *offset, left: *left, content, check, ..sending }))
+                }
+            })
+        });
+        Some(Outbox { items: items.collect::<Option<_>>()? })
     }
 
     /// What can be written now, up to the number of places in `slices`.
@@ -334,6 +395,56 @@ mod tests {
                 assert_eq!(marks, [(size + 4, 1)]);
             }
         }
+    }
+
+    #[test]
+    fn what_waits_goes_out_the_same_from_the_next_program() {
+        let expected: Vec<u8> = (0..2 * PIECE + 77).map(|n| (n / 3) as u8).collect();
+        let file = file(&expected);
+        let content = crate::blobs::hash(&expected);
+        // Cut before the file, in its first piece, behind it, and in the last one.
+        for cut in [2, 1000, 4 + PIECE, 4 + PIECE + 5, 4 + 2 * PIECE + 30] {
+            for (size, content) in
+                [(Some(expected.len() as u64), Some(content)), (Some(expected.len() as u64), None), (None, None)]
+            {
+                let mut outbox = Outbox::default();
+                outbox.text().extend_from_slice(b"put\n");
+                match size {
+                    Some(size) => outbox.file(AttemptId(1), file.path().into(), size, content),
+                    None => outbox.blob(AttemptId(1), file.path().into(), BlobId([0; 32])),
+                }
+                outbox.mark(AttemptId(1));
+                let mut out = Vec::new();
+                while out.len() < cut {
+                    if let Some(wanted) = outbox.wanted() {
+                        assert!(outbox.is_reading());
+                        assert!(outbox.piece(wanted.read().unwrap()));
+                    }
+                    let mut slices = [IoSlice::new(&[]); 4];
+                    let count = outbox.slices(&mut slices);
+                    let some: Vec<u8> =
+                        slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(cut - out.len()).collect();
+                    out.extend_from_slice(&some);
+                    outbox.advance(some.len());
+                }
+                let mut next = Outbox::take_over(&outbox.hand_over()).unwrap();
+                let (rest, marks) = drain(&mut next, 100_000);
+                out.extend(rest);
+                assert!(out == [b"put\n", &expected[..]].concat(), "{cut} {size:?}");
+                assert_eq!(marks.len(), 1);
+            }
+        }
+        // The whole must still have its hash.
+        let mut outbox = Outbox::default();
+        outbox.file(AttemptId(1), file.path().into(), expected.len() as u64, Some(crate::blobs::hash(b"other")));
+        let first = outbox.wanted().unwrap().read().unwrap();
+        assert!(outbox.piece(first));
+        outbox.advance(PIECE);
+        let mut next = Outbox::take_over(&outbox.hand_over()).unwrap();
+        let second = next.wanted().unwrap().read().unwrap();
+        assert!(next.piece(second));
+        next.advance(PIECE);
+        assert_eq!(next.wanted().unwrap().read().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -78,6 +78,20 @@ impl Stream {
         matches!(self.layer, Layer::Clear)
     }
 
+    /// Whether it is inside TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.layer, Layer::Tls(_))
+    }
+
+    /// Whether nothing was read of it that another reader would miss.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.layer {
+            Layer::Clear => true,
+            Layer::Open(opening) => opening.hello.is_empty(),
+            Layer::Tls(_) => false,
+        }
+    }
+
     /// The socket.
     pub(super) fn tcp(&self) -> &TcpStream {
         &self.tcp

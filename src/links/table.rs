@@ -22,7 +22,7 @@ pub(crate) struct Links {
     free: RefCell<Vec<u32>>,
     /// Most links at once.
     max: usize,
-    strangers_max: usize,
+    strangers_max: Cell<usize>,
     strangers: RefCell<Strangers>,
     /// TLS, if the port has it.
     pub(crate) credentials: Option<Rc<Credentials>>,
@@ -47,7 +47,7 @@ impl Links {
             slots: RefCell::default(),
             free: RefCell::default(),
             max,
-            strangers_max,
+            strangers_max: Cell::new(strangers_max),
             strangers: RefCell::default(),
             credentials: credentials.map(Rc::new),
             challenges: Challenges::default(),
@@ -55,6 +55,11 @@ impl Links {
             room: Notify::new(),
             tick_s: Cell::new(0),
         }
+    }
+
+    /// Takes another limit for strangers.
+    pub(crate) fn change_strangers_max(&self, strangers_max: usize) {
+        self.strangers_max.set(strangers_max);
     }
 
     /// How many there are.
@@ -79,10 +84,36 @@ impl Links {
         let link = Rc::new(make(LinkId { slot, turn: place.turn }));
         place.link = Some(Rc::clone(&link));
         drop(slots);
-        if self.strangers.borrow_mut().came(Instant::now(), link.id(), self.strangers_max) {
+        if self.strangers.borrow_mut().came(Instant::now(), link.id(), self.strangers_max.get()) {
             self.drop_oldest_stranger();
         }
         link
+    }
+
+    /// All links, by slot.
+    pub(super) fn all(&self) -> Vec<Rc<Link>> {
+        self.slots.borrow().iter().filter_map(|slot| slot.link.clone()).collect()
+    }
+
+    /// Puts a link that an earlier program had into its old place of a fresh table.
+    pub(super) fn put_back(&self, link: Link) -> Rc<Link> {
+        let (id, link) = (link.id(), Rc::new(link));
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() <= id.slot as usize {
+            slots.resize_with(id.slot as usize + 1, Slot::default);
+        }
+        slots[id.slot as usize] = Slot { turn: id.turn, link: Some(Rc::clone(&link)) };
+        if link.is_stranger() {
+            self.strangers.borrow_mut().came(Instant::now(), id, usize::MAX);
+        }
+        link
+    }
+
+    /// All old places are taken: what lies between them is free.
+    pub(super) fn count_free(&self) {
+        let slots = self.slots.borrow();
+        let empty = slots.iter().enumerate().rev().filter(|(_, slot)| slot.link.is_none());
+        *self.free.borrow_mut() = empty.map(|(at, _)| u32::try_from(at).expect("descriptors are fewer")).collect();
     }
 
     /// Removes a link that has ended.

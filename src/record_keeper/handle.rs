@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use wq_core::ids::RecordNo;
 
 use super::thread::serve;
+use crate::backlog::Backlog;
 use crate::report::Report;
 
 /// The thread's other end.
@@ -21,6 +22,7 @@ pub(crate) struct RecordKeeper {
     /// What this turn of the event loop has brought; handed over at its end, so that one write and one sync serve it.
     gathered: RefCell<Vec<Order>>,
     turn: Rc<Notify>,
+    backlog: Backlog,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -39,9 +41,12 @@ impl RecordKeeper {
         turn: Rc<Notify>,
     ) -> std::io::Result<RecordKeeper> {
         let (orders, queue) = channel();
+        let backlog = Backlog::default();
+        let left = backlog.clone();
         let builder = std::thread::Builder::new().name("journal".into());
-        let thread = builder.spawn(move || serve(writer, storage, compaction, contents, &results, &queue))?;
-        Ok(RecordKeeper { orders: Some(orders), gathered: RefCell::default(), turn, thread: Some(thread) })
+        let work = move || serve(writer, storage, compaction, contents, &results, (&queue, &left));
+        let thread = builder.spawn(work)?;
+        Ok(RecordKeeper { orders: Some(orders), gathered: RefCell::default(), turn, backlog, thread: Some(thread) })
     }
 
     /// Appends a record of the core; with `promise` it is reported when it is on disk.
@@ -59,11 +64,17 @@ impl RecordKeeper {
         self.put(Order::Sync(upto.0));
     }
 
+    /// Everything is written that was to be.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.gathered.borrow().is_empty() && self.backlog.is_empty()
+    }
+
     /// Hands over what was gathered.
     pub(crate) fn flush(&self) {
         let gathered = self.gathered.take();
         if !gathered.is_empty() {
             let orders = self.orders.as_ref().expect("lives until the drop");
+            self.backlog.add(1);
             orders.send(gathered).expect("the thread ends only after this sender");
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use wq_core::Input;
 use wq_core::ids::RecordNo;
 
+use crate::backlog::Backlog;
 use crate::report::Report;
 
 /// Most turns in one batch; keeps the wait of the first bounded.
@@ -24,7 +25,7 @@ pub(super) fn serve<S: Storage>(
     compaction: Compaction,
     contents: impl Fn(&BlobHash) -> Option<Vec<u8>>,
     results: &UnboundedSender<Report>,
-    queue: &Receiver<Vec<Order>>,
+    (queue, backlog): (&Receiver<Vec<Order>>, &Backlog),
 ) {
     let report = |told| {
         if let Some(input) = input_of(told) {
@@ -41,7 +42,10 @@ pub(super) fn serve<S: Storage>(
         };
         match first {
             Ok(first) => {
-                keeper.take(std::iter::once(first).chain(queue.try_iter().take(BATCH_MAX)).flatten().collect());
+                let turns: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(BATCH_MAX)).collect();
+                let count = turns.len();
+                keeper.take(turns.into_iter().flatten().collect());
+                backlog.done(count);
                 if keeper.is_full() {
                     retry_at.get_or_insert_with(|| Instant::now() + RETRY);
                 }

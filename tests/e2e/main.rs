@@ -20,6 +20,7 @@ mod others;
 mod outputs;
 mod packing;
 mod peers;
+mod reload;
 mod spooled;
 mod start_stop;
 mod stories;

@@ -16,6 +16,7 @@ mod one_write;
 mod ownership;
 mod passwords;
 mod reboot;
+mod reload;
 mod secrecy;
 mod secrets;
 mod sync_order;

@@ -19,6 +19,7 @@ fn everything_is_where_the_original_put_it() {
     let prefix = prefix();
     for name in [
         "bin/alien_work_queue",
+        "bin/awq",
         "bin/condor_q",
         "bin/condor_submit",
         "bin/alien_wq_worker.sh",
@@ -32,7 +33,7 @@ fn everything_is_where_the_original_put_it() {
         let unit = prefix.join("lib/systemd").join(kind).join("alien-workqueue.service");
         let text = std::fs::read_to_string(&unit).unwrap();
         assert!(text.contains(&format!("\nExecStart={}/bin/alien_work_queue ", prefix.display())), "{text}");
-        assert!(text.contains("\nExecReload=/bin/kill -HUP $MAINPID\n"), "{text}");
+        assert!(text.contains(&format!("\nExecReload={}/bin/awq reload\n", prefix.display())), "{text}");
     }
     // Of the family, what is not served says so.
     let answer = run(&mut Command::new(prefix.join("bin/condor_ssh_to_job"))).exits(1);

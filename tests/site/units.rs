@@ -31,8 +31,7 @@ fn the_unit_of_the_system_is_closed_to_what_a_master_does_not_need() {
 fn both_units_are_understood_and_say_the_same_of_the_service() {
     let read = |name| std::fs::read_to_string(unit(name)).unwrap();
     let (system, user) = (read("alien-workqueue.service"), read("alien-workqueue.user.service"));
-    for line in
-        ["Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "WatchdogSec=60", "Restart=on-failure", "LimitCORE=0"]
+    for line in ["Type=notify", "ExecReload=/usr/bin/awq reload", "WatchdogSec=60", "Restart=on-failure", "LimitCORE=0"]
     {
         for text in [&system, &user] {
             assert!(text.lines().any(|known| known == line), "{line} in\n{text}");

@@ -20,10 +20,10 @@ mod request;
 
 pub use frame::{FrameError, Kind, VERSION};
 pub use reply::{
-    Acted, Counts, Explanation, JobOutcome, ListingEnd, MACHINE_STATE, Machines, Need, Refusal, Reply, Site,
+    Acted, Counts, Explanation, JobOutcome, ListingEnd, MACHINE_STATE, Machines, Need, Refusal, Reloaded, Reply, Site,
     SubmittedCluster, Totals, read_head, write_head,
 };
 pub use request::{
-    Act, Action, ClusterRequest, Edit, HistoryQuery, JobNumber, MachineQuery, Query, ReleaseHosts, Request,
+    Act, Action, ClusterRequest, Edit, HistoryQuery, JobNumber, MachineQuery, Query, ReleaseHosts, Reload, Request,
     ScheddQuery, Selection, SpooledFile, Submit, Targets, TransferData, Why,
 };

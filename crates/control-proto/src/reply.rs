@@ -63,6 +63,8 @@ pub enum Reply {
         /// Names of the request that meant none of them.
         others: Vec<String>,
     },
+    /// The planned restart is done; this is the new program.
+    Reloaded(Reloaded),
     /// Why each job waits, in the order of the request.
     Explained {
         /// Those that are in the queue.
@@ -102,6 +104,26 @@ pub enum Refusal {
     Draining,
     /// The state directory cannot be written.
     Storage,
+    /// It cannot be done at this moment; nothing was changed.
+    NotNow,
+}
+
+/// What a planned restart has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Release of the old program.
+    pub from: String,
+    /// Release of the new one.
+    pub to: String,
+    /// How long nothing was sent to workers, in ms.
+    pub paused_ms: u64,
+    /// Connections that went along.
+    pub links: u64,
+    /// Tasks that are with workers and went along.
+    pub tasks: u64,
+    /// Connections that could not go along and were closed.
+    #[serde(default)]
+    pub dropped: u64,
 }
 
 /// One cluster that was accepted.

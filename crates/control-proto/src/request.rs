@@ -34,6 +34,8 @@ pub enum Request {
     /// Hosts that get no work for their failures shall have another chance at once (`awq release-host`); for the master's
     /// own user and super-users. Answered by [`crate::Reply::HostsReleased`].
     ReleaseHosts(ReleaseHosts),
+    /// A planned restart (`awq reload`), answered by [`crate::Reply::Reloaded`] when the new program serves.
+    Reload(Reload),
     /// Is somebody there, and who?
     Ping,
 }
@@ -43,6 +45,20 @@ pub enum Request {
 pub struct ReleaseHosts {
     /// Names as `condor_status` shows them, exact; none means all hosts.
     pub hosts: Vec<String>,
+}
+
+/// How to restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// Absolute path of another program than the one that was started.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// How long what is under way may take to come to rest, in seconds.
+    #[serde(default)]
+    pub wait_s: u32,
+    /// Connections inside TLS, which cannot be handed over, are closed; otherwise they keep the program as it is.
+    #[serde(default)]
+    pub drop_tls: bool,
 }
 
 /// `condor_submit`: the clusters of one submit file.

@@ -23,9 +23,6 @@ pub struct Link {
     /// It has not said anything yet; the core does not know it.
     #[serde(default)]
     pub stranger: bool,
-    /// It has still to prove that it knows the password.
-    #[serde(default)]
-    pub unproved: bool,
     /// The begin of a line whose end has not come.
     #[serde(default, with = "text", skip_serializing_if = "Vec::is_empty")]
     pub rest: Vec<u8>,

@@ -58,6 +58,11 @@ impl Master {
         self.locals.out.len()
     }
 
+    /// How many tasks are with the peer of this link.
+    pub fn tasks_on(&self, link: LinkId) -> usize {
+        self.peers.get(link).map_or(0, |peer| peer.tasks.len())
+    }
+
     /// What keeps the state from being handed over, as a part of a sentence; `None` when all is at rest.
     pub fn unrest(&self) -> Option<String> {
         if self.recovery.is_some() || self.stopping {

@@ -292,6 +292,7 @@ impl Master {
             Ask::Other(Request::ReleaseHosts(wanted)) => self.release_hosts(now, client, &wanted),
             Ask::Other(Request::Ping) => self.answer(client, Reply::Pong),
             Ask::Other(Request::ReserveCluster) => self.reserve_cluster(client),
+            Ask::Other(Request::Reload(_)) => self.refuse(client, Refusal::Malformed, "the queue does not restart"),
             Ask::Other(Request::History(_)) => self.refuse(client, Refusal::Malformed, "the queue is not the history"),
             Ask::Other(Request::Submit(_)) => {
                 self.refuse(client, Refusal::Malformed, "a submission without its attachments");
