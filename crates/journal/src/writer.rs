@@ -199,7 +199,7 @@ impl Writer {
     /// # Errors
     /// [`EncodeError`]; nothing has changed then.
     pub fn append(&mut self, record: &Record) -> Result<u64, EncodeError> {
-        if self.place.end >= self.rotate_at {
+        if self.is_full() {
             self.rotate();
         }
         let seq = self.place.next_seq;
@@ -213,6 +213,11 @@ impl Writer {
         self.must_sync |= record.is_promise() || self.place.next_seq - self.synced_seq > UNSYNCED_MAX;
         self.last_record_seq = seq;
         Ok(seq)
+    }
+
+    /// Whether the next record begins a segment.
+    pub(crate) fn is_full(&self) -> bool {
+        self.place.end >= self.rotate_at
     }
 
     /// Encodes a payload as it is, for tests of what a newer release may have written, and gives its number.

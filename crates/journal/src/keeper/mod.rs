@@ -260,26 +260,43 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
 
     /// Writes records and reports the number of the last one if they are all on disk now; what failed is given back.
     fn write(&mut self, mut orders: Vec<Order>) -> Result<(), (Failure, Vec<Order>)> {
-        match self.try_to_write(&mut orders) {
-            Ok(None) => Ok(()),
-            Ok(Some(upto)) => {
+        loop {
+            let (written, stored) = match self.try_to_write(&mut orders) {
+                Ok(done) => done,
+                Err(failure) => {
+                    if let Some(first) = orders.iter().find_map(number) {
+                        self.numbers.forget_from(first);
+                    }
+                    return Err((failure, orders));
+                }
+            };
+            orders.drain(..written);
+            if let Some(upto) = stored {
                 (self.report)(Told::Stored(upto));
                 // The mark that says how far the disk has everything, so that damage in an idle journal's last batch
                 // does not pass for a torn tail.
-                self.write_batch(false).and_then(|_| self.remove_segments()).map_err(|failure| (failure, Vec::new()))
-            }
-            Err(failure) => {
-                if let Some(first) = orders.iter().find_map(number) {
-                    self.numbers.forget_from(first);
+                if let Err(failure) = self.write_batch(false).and_then(|_| self.remove_segments()) {
+                    return Err((failure, orders));
                 }
-                Err((failure, orders))
+            }
+            if orders.is_empty() {
+                return Ok(());
             }
         }
     }
 
-    fn try_to_write(&mut self, orders: &mut [Order]) -> Result<Option<u64>, Failure> {
-        let (mut last, mut sync) = (None, false);
+    /// Writes as many as go into one batch; says how many these are, and the number of the last if all are on disk now. A
+    /// segment begins with a batch: the one before, which is synced then, has nothing of it that may have to be taken back.
+    fn try_to_write(&mut self, orders: &mut [Order]) -> Result<(usize, Option<u64>), Failure> {
+        let (mut last, mut sync, mut written) = (None, false, 0);
         for order in orders {
+            if let Order::Record { record, .. } = order
+                && written > 0
+                && (self.writer.is_full() || matches!(**record, Record::CheckpointBegin(_)))
+            {
+                break;
+            }
+            written += 1;
             match order {
                 Order::Record { no, record, promise } => {
                     sync |= *promise;
@@ -296,7 +313,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
                 Order::Skip(no) => self.numbers.note(*no, self.writer.next_seq() - 1),
             }
         }
-        Ok(if self.write_batch(sync)? { last } else { None })
+        Ok((written, if self.write_batch(sync)? { last } else { None }))
     }
 
     fn append(&mut self, record: &mut Record) -> Result<u64, String> {
@@ -318,7 +335,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
     fn write_batch(&mut self, sync: bool) -> Result<bool, Failure> {
         let mut sync = sync;
         if let Some(batch) = self.writer.take_batch() {
-            if let Err(error) = batch.carry_out(&mut self.storage) {
+            if let Err(error) = self.carry_out(&batch) {
                 let undone = self.take_back(batch);
                 return Err(match error {
                     StepError::Write(error) if undone => Failure::Undone(error.to_string()),
@@ -337,6 +354,19 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             self.writer.synced(upto_seq);
         }
         Ok(true)
+    }
+
+    fn carry_out(&mut self, batch: &Batch) -> Result<(), StepError> {
+        for step in &batch.steps {
+            step.carry_out(&mut self.storage)?;
+            if let Step::Sync { segment } = step
+                && self.writer.own_segments().any(|own| own == *segment)
+            {
+                // The next one says so, and may outlive its removal.
+                self.sound = self.storage.len(*segment).ok().map(|len| (*segment, len));
+            }
+        }
+        Ok(())
     }
 
     /// What a failed write left is removed, so that the next start finds a sound journal.
