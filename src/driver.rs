@@ -322,6 +322,7 @@ impl Shell {
                 self.pool.give(move || Report::Input(Input::OutputsChecked { lost: place.check(&jobs) }));
             }
             Effect::UserLog(entry) => self.with_writers(|(_, logs)| logs.write(entry)),
+            Effect::MendLog(mending) => self.with_writers(|(_, logs)| logs.mend(mending)),
             Effect::LogMark { token } => self.with_writers(|(_, logs)| logs.mark(token)),
             Effect::Archive(departed) => self.with_history(|history| history.put(departed)),
             Effect::SyncArchive => self.with_history(|history| history.sync()),

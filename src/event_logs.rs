@@ -16,9 +16,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use tokio::sync::mpsc::UnboundedSender;
-use userlog::{Form, Kind};
+use userlog::{Event, Form, Kind};
 use wq_core::Input;
-use wq_core::io::LogEntry;
+use wq_core::io::{LogEntry, Mending, Standing, is_requeue};
 
 use crate::backlog::Backlog;
 use crate::report::Report;
@@ -42,6 +42,7 @@ const KNOWN_BAD_MAX: usize = 10_000;
 #[derive(Debug)]
 enum Order {
     Entry(Box<LogEntry>),
+    Mend(Box<Mending>),
     Mark(u64),
 }
 
@@ -73,6 +74,11 @@ impl EventLogs {
     /// Appends an event.
     pub(crate) fn write(&self, entry: Box<LogEntry>) {
         self.put(Order::Entry(entry));
+    }
+
+    /// Appends what a log lacks after a crash.
+    pub(crate) fn mend(&self, mending: Box<Mending>) {
+        self.put(Order::Mend(mending));
     }
 
     /// Reports when everything before is written.
@@ -152,6 +158,12 @@ impl Writer {
                     }
                     share.entries.push(*entry);
                 }
+                // Nothing else has gone to this log yet, and nobody waits for a warning.
+                Order::Mend(mending) => {
+                    if let Err(error) = mend(&mending) {
+                        self.failed(&mending.path, &error);
+                    }
+                }
                 Order::Mark(token) => marks.push((token, Vec::new())),
             }
         }
@@ -163,18 +175,23 @@ impl Writer {
                 self.known_bad.remove(&path);
                 continue;
             };
+            self.failed(&path, &error);
             let warning = format!("WARNING: the job event log {path} cannot be written: {}", text(&error));
             for mark in share.marks {
                 marks.get_mut(mark).map_or(&mut self.carried, |(_, warnings)| warnings).push(warning.clone());
             }
-            if self.known_bad.len() >= KNOWN_BAD_MAX {
-                self.known_bad.clear();
-            }
-            if self.known_bad.insert(path.clone()) {
-                tracing::warn!(path, %error, "a job event log cannot be written");
-            }
         }
         marks
+    }
+
+    /// The operator hears of a log that cannot be written, once.
+    fn failed(&mut self, path: &str, error: &io::Error) {
+        if self.known_bad.len() >= KNOWN_BAD_MAX {
+            self.known_bad.clear();
+        }
+        if self.known_bad.insert(path.to_owned()) {
+            tracing::warn!(path, %error, "a job event log cannot be written");
+        }
     }
 }
 
@@ -183,33 +200,55 @@ fn text(error: &io::Error) -> String {
 }
 
 fn append(path: &str, entries: &[LogEntry]) -> io::Result<()> {
+    let mut file = open(path, false)?;
+    write(&mut file, entries.iter().flat_map(|entry| entry.events().map(|event| (event, entry.xml))))
+}
+
+fn open(path: &str, to_read: bool) -> io::Result<LogFile> {
     let file = OpenOptions::new()
         .append(true)
-        .read(entries.iter().any(|entry| entry.once))
+        .read(to_read)
         .create(true)
         .mode(0o644)
         // A FIFO without a reader must not stop the thread.
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
         .open(path)?;
-    let mut file = lock(file)?;
-    let tail = if entries.iter().any(|entry| entry.once) { read_tail(&mut file)? } else { String::new() };
+    lock(file)
+}
+
+fn write(file: &mut File, events: impl Iterator<Item = (Event, bool)>) -> io::Result<()> {
     let mut text = String::new();
-    for entry in entries {
-        if !(entry.once && stands_in(&tail, entry)) {
-            for event in entry.events() {
-                text += &userlog::format(&event, &form(entry), &local_offset);
-                if text.len() >= TEXT_MAX {
-                    file.write_all(text.as_bytes())?;
-                    text.clear();
-                }
-            }
+    for (event, xml) in events {
+        text += &userlog::format(&event, if xml { &Form::XML } else { &Form::ISO }, &local_offset);
+        if text.len() >= TEXT_MAX {
+            file.write_all(text.as_bytes())?;
+            text.clear();
         }
     }
     file.write_all(text.as_bytes())
 }
 
-fn form(entry: &LogEntry) -> Form {
-    if entry.xml { Form::XML } else { Form::ISO }
+/// Looks at what stands in a log and appends what it lacks.
+fn mend(mending: &Mending) -> io::Result<()> {
+    let mut file = open(&mending.path, true)?;
+    let (tail, is_tail) = read_tail(&mut file)?;
+    let missing = mending.missing(&standing(&tail, is_tail, mending.xml));
+    write(&mut file, missing.into_iter().map(|event| (event, mending.xml)))
+}
+
+/// The events in the tail of a log.
+fn standing(tail: &str, is_tail: bool, xml: bool) -> Standing {
+    let mut standing = Standing::of_log(is_tail);
+    // What stands in front of the first whole event is the end of one, or a declaration.
+    let begin = match (xml, is_tail) {
+        (true, _) => tail.find("<c>").unwrap_or(tail.len()),
+        (false, true) => tail.find("\n...\n").map_or(0, |at| at + "\n...\n".len()),
+        (false, false) => 0,
+    };
+    for found in userlog::parse(&tail[begin..], 1970, &local_offset).flatten() {
+        standing.add(found.event.job, found.event.kind.number(), is_requeue(&found.event.kind));
+    }
+    standing
 }
 
 /// The zone of this machine, as HTCondor writes local times.
@@ -257,33 +296,13 @@ impl std::ops::DerefMut for LogFile {
     }
 }
 
-fn read_tail(file: &mut File) -> io::Result<String> {
+/// The end of a file, and whether there is more before it.
+fn read_tail(file: &mut File) -> io::Result<(String, bool)> {
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_MAX)))?;
     let mut bytes = Vec::new();
     file.take(TAIL_MAX).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Whether an event is in the tail of its log: one of its number about its job, and for the newest hold or release the last
-/// of both.
-fn stands_in(tail: &str, entry: &LogEntry) -> bool {
-    let (number, job) = (entry.event.kind.number(), entry.event.job);
-    let decides = |found: u16| wq_core::io::decides(number, entry.newest, found);
-    if entry.xml {
-        let begin = tail.find("<c>").unwrap_or(tail.len());
-        return userlog::parse(&tail[begin..], 1970, &local_offset)
-            .filter_map(Result::ok)
-            .filter(|found| found.event.job == job && decides(found.event.kind.number()))
-            .last()
-            .is_some_and(|found| found.event.kind.number() == number);
-    }
-    let rest = format!(" ({:03}.{:03}.{:03}) ", job.cluster, job.proc_, job.subproc);
-    let mut numbers = tail.lines().filter_map(|line| {
-        let found = line.get(..3)?.parse().ok()?;
-        line.get(3..)?.starts_with(&rest).then_some(found)
-    });
-    numbers.rfind(|found| decides(*found)) == Some(number)
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), length > TAIL_MAX))
 }
 
 #[cfg(test)]
@@ -296,8 +315,6 @@ mod tests {
         LogEntry {
             path: path.to_str().unwrap().to_owned(),
             xml: false,
-            once: false,
-            newest: false,
             event: Event { job: EventJob::new(cluster, 0), time: EventTime::seconds(0), kind },
             more: 0,
         }
@@ -351,45 +368,36 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_stands_there_is_not_written_again() {
-        let dir = tempfile::tempdir().unwrap();
-        for xml in [false, true] {
-            let path = dir.path().join(format!("log{xml}"));
-            let order = |cluster, once| {
-                let mut entry = entry(&path, cluster, Kind::Aborted(Some("via condor_rm".into())));
-                (entry.xml, entry.once) = (xml, once);
-                Order::Entry(Box::new(entry))
-            };
-            let mut writer = Writer::default();
-            writer.round([order(1, false)].into_iter());
-            let before = std::fs::metadata(&path).unwrap().len();
-            writer.round([order(1, true)].into_iter());
-            assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
-            writer.round([order(2, true)].into_iter());
-            assert!(std::fs::metadata(&path).unwrap().len() > before);
-        }
-    }
-
-    #[test]
-    fn a_second_hold_is_written_though_the_first_stands_there() {
-        for xml in [false, true] {
+    fn a_log_gets_what_it_lacks_after_a_crash_and_nothing_twice() {
+        for (xml, begins_long_ago) in [(false, false), (true, false), (false, true), (true, true)] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("log");
             let held = || Kind::Held(userlog::Held { reason: "again".into(), code: 1, subcode: 0 });
-            let order = |kind, once| {
-                let entry = LogEntry { xml, once, newest: once, ..entry(&path, 1, kind) };
-                Order::Entry(Box::new(entry))
-            };
-            let mut writer = Writer::default();
+            let entry = |kind| LogEntry { xml, ..entry(&path, 1, kind) };
+            if begins_long_ago {
+                let filler = entry(Kind::Generic("x".repeat(TAIL_MAX as usize)));
+                append(&filler.path, std::slice::from_ref(&filler)).unwrap();
+            }
+            let submitted = Kind::Submit(userlog::Submit::default());
+            append(path.to_str().unwrap(), &[submitted, held(), Kind::Released(None)].map(entry)).unwrap();
             let length = || std::fs::metadata(&path).unwrap().len();
-            writer.round([order(held(), false), order(Kind::Released(None), false)].into_iter());
+            let mend = |holds: &[u32]| {
+                let mut mending = Mending::new(path.to_str().unwrap(), xml);
+                for hold in holds {
+                    mending.may_lack_hold(*hold, entry(held()));
+                    mending.may_lack(entry(Kind::Released(None)));
+                }
+                let order = Order::Mend(Box::new(mending));
+                assert_eq!(Writer::default().round([order, Order::Mark(1)].into_iter()), [(1, vec![])]);
+            };
             let before = length();
-            writer.round([order(Kind::Released(None), true)].into_iter());
-            assert_eq!(length(), before, "the release stands there");
-            writer.round([order(held(), true)].into_iter());
+            mend(&[1]);
+            assert_eq!(length(), before, "hold and release stand there");
+            mend(&[1, 2]);
             let with_second = length();
             assert!(with_second > before, "the first hold is not the second");
-            writer.round([order(held(), true)].into_iter());
+            mend(&[1, 2]);
+            mend(&[2]);
             assert_eq!(length(), with_second);
         }
     }

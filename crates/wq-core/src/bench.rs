@@ -3,10 +3,11 @@
 
 use control_proto::{Act, Action, ClusterRequest, ListingEnd, Query, Reply, Request, Selection, Submit, Targets};
 use journal::{Exit, Record};
+use userlog::EventJob;
 use wq_proto::{FromWorker, Hello, Info, Protocol, Resource, ResourceKind, TaskId, TaskResult, TaskStatus, ToWorker};
 
 use crate::ids::{AttemptId, ClientId, JobId, LinkId, RecordNo, Timestamp};
-use crate::io::{Ask, BlobIn, BodyOutcome, Caller, DownReason, Effect, Input, LocalEnd, Prepared, Trouble};
+use crate::io::{Ask, BlobIn, BodyOutcome, Caller, DownReason, Effect, Input, LocalEnd, Prepared, Standing, Trouble};
 use crate::{Config, Master};
 
 /// What the world does by itself.
@@ -72,9 +73,15 @@ impl Bench {
         }
     }
 
-    /// Another master that reads what this one has written.
+    /// Another master that reads what this one has written; the event logs are gone.
     pub(crate) fn restarted(&self) -> Bench {
+        self.restarted_beside(&[])
+    }
+
+    /// The same with event logs that have only these of the events that went there.
+    pub(crate) fn restarted_beside(&self, events: &[(u16, JobId, String)]) -> Bench {
         let mut next = Bench::new();
+        next.events = events.to_vec();
         next.master = Master::new(Config::default());
         for (no, record) in &self.journal {
             next.master.recover(*no, record);
@@ -181,10 +188,16 @@ impl Bench {
             }
             Effect::LogMark { token } if self.auto.logs => Some(Input::Logged { token: *token, warnings: Vec::new() }),
             Effect::UserLog(entry) => {
-                self.events.extend(entry.events().map(|event| {
-                    let job = JobId::new(event.job.cluster as u32, event.job.proc_ as u32);
-                    (event.kind.number(), job, format!("{:?}", event.kind))
-                }));
+                self.events.extend(entry.events().map(logged));
+                None
+            }
+            Effect::MendLog(mending) => {
+                let mut standing = Standing::of_log(false);
+                for (number, job, text) in &self.events {
+                    let job = EventJob::new(job.cluster as i32, job.proc_ as i32);
+                    standing.add(job, *number, text.contains("requeue: Some"));
+                }
+                self.events.extend(mending.missing(&standing).into_iter().map(logged));
                 None
             }
             Effect::Archive(departed) if self.auto.history => Some(Input::Archived { upto: departed.no }),
@@ -452,4 +465,9 @@ impl Bench {
         let trouble = Trouble { code, subcode, reason: "a reason".into() };
         self.input(Input::Prepared { attempt, outcome: Err(trouble) });
     }
+}
+
+fn logged(event: userlog::Event) -> (u16, JobId, String) {
+    let job = JobId::new(event.job.cluster as u32, event.job.proc_ as u32);
+    (event.kind.number(), job, format!("{:?}", event.kind))
 }

@@ -16,7 +16,8 @@ use wq_proto::{FromWorker, ToWorker};
 
 pub use crate::departed::Departed;
 pub use crate::local::{LocalEnd, LocalProgram};
-pub use crate::log_entry::{LogEntry, decides};
+pub use crate::log_entry::LogEntry;
+pub use crate::mending::{Mending, Standing, is_requeue};
 pub use crate::notice::Notice;
 pub use crate::plan::{Plan, PlannedCopy, PlannedInput, Prepared, PreparedFile};
 
@@ -519,7 +520,9 @@ pub enum Effect {
     CheckOutputs(Vec<ExpectedOutputs>),
     /// Append events to a job event log.
     UserLog(Box<LogEntry>),
-    /// Report [`Input::Logged`] when every earlier [`Effect::UserLog`] was written.
+    /// After a crash: append what a job event log lacks, before any other event goes there.
+    MendLog(Box<Mending>),
+    /// Report [`Input::Logged`] when every earlier [`Effect::UserLog`] and [`Effect::MendLog`] was written.
     LogMark {
         /// Echoed.
         token: u64,

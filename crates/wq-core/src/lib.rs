@@ -12,6 +12,7 @@ pub mod jobs;
 mod local;
 mod log_entry;
 pub mod master;
+mod mending;
 #[cfg(feature = "mistakes")]
 mod mistakes;
 mod notice;

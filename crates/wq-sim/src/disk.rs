@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use journal::Taken;
 use journal::powercut::Disk;
+use userlog::Event;
 use wq_core::ids::JobId;
 
 use crate::chance::Chance;
@@ -24,21 +25,13 @@ pub(crate) struct Row {
     pub(crate) submitted_s: i64,
 }
 
-/// An event as it stands in a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) number: u16,
-    pub(crate) job: JobId,
-    pub(crate) wall_s: i64,
-}
-
 /// The lot.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     /// `None` while the master has it.
     pub(crate) journal: Option<Disk>,
     pub(crate) files: BTreeMap<String, File>,
-    pub(crate) logs: BTreeMap<String, Vec<Entry>>,
+    pub(crate) logs: BTreeMap<String, Vec<Event>>,
     pub(crate) history: BTreeMap<JobId, Row>,
     pub(crate) synced_history: BTreeMap<JobId, Row>,
     pub(crate) blobs: Blobs,
@@ -65,18 +58,6 @@ impl Machine {
         for file in self.files.values_mut() {
             file.synced = Some(file.content.clone());
         }
-    }
-
-    /// Appends to an event log, unless the event may stand there and does, by the shell's rule.
-    pub(crate) fn log(&mut self, path: &str, entry: Entry, once: bool, newest: bool) -> bool {
-        let log = self.logs.entry(path.to_owned()).or_default();
-        let decides =
-            |known: &&Entry| known.job == entry.job && wq_core::io::decides(entry.number, newest, known.number);
-        if once && log.iter().rev().find(decides).is_some_and(|known| known.number == entry.number) {
-            return false;
-        }
-        log.push(entry);
-        true
     }
 
     /// The power fails: what was not synced is kept, lost, or there in part.

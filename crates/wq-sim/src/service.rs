@@ -21,6 +21,7 @@ pub(crate) type RecordKeeper = Keeper<Disk, Box<dyn Fn(&BlobHash) -> Option<Vec<
 /// What the thread of the event logs is told.
 #[derive(Debug)]
 pub(crate) enum LogOrder {
+    Mend(Box<wq_core::io::Mending>),
     Entry(Box<LogEntry>),
     Mark(u64),
 }

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use control_proto::Reply;
 use journal::Record;
 use journal::keeper::{Order, Told};
+use userlog::Event;
 use wq_core::ids::{AttemptId, RecordNo};
-use wq_core::io::{Delivery, DeliveryKind, Plan, Prepared, PreparedFile, Source, Trouble};
+use wq_core::io::{Delivery, DeliveryKind, Plan, Prepared, PreparedFile, Source, Standing, Trouble, is_requeue};
 use wq_core::{Effect, Input};
 use wq_proto::ToWorker;
 
-use crate::disk::{Entry, Row};
+use crate::disk::Row;
 use crate::mistakes::Mistake;
 use crate::options::Fault;
 use crate::queue::{Micros, SECOND};
@@ -148,6 +149,7 @@ impl World {
                 self.soon(Input::OutputsChecked { lost });
             }
             Effect::UserLog(entry) => self.log_order(LogOrder::Entry(entry)),
+            Effect::MendLog(mending) => self.log_order(LogOrder::Mend(mending)),
             Effect::LogMark { token } => self.log_order(LogOrder::Mark(token)),
             Effect::Archive(departed) => self.history_order(HistoryOrder::Put(departed)),
             Effect::SyncArchive => self.history_order(HistoryOrder::Sync),
@@ -212,7 +214,10 @@ impl World {
             let service = self.service.as_mut().expect("a turn has a master");
             let Some(told) = service.told.borrow_mut().pop_front() else { return };
             let input = match told {
-                Told::Stored(upto) => Input::Stored { upto: RecordNo(upto) },
+                Told::Stored(upto) => {
+                    self.auditor.stored();
+                    Input::Stored { upto: RecordNo(upto) }
+                }
                 Told::Full { reason, refused } => {
                     Input::StoreFull { reason, refused: refused.into_iter().map(RecordNo).collect() }
                 }
@@ -220,6 +225,7 @@ impl World {
                 Told::Failed(reason) => {
                     // Power that fails within a write is seen at once; else the operator starts the master again.
                     self.service.as_mut().expect("a turn has a master").broken = true;
+                    self.auditor.journal_failed();
                     let after = if reason.contains("power") { 0 } else { 30 * SECOND };
                     self.note(|| format!("the journal failed: {reason}"));
                     self.later(after, Turn::TooLate);
@@ -266,17 +272,21 @@ impl World {
                 LogOrder::Mark(token) => {
                     self.later(0, Turn::Input(Box::new(Input::Logged { token, warnings: Vec::new() })))
                 }
-                LogOrder::Entry(entry) => {
-                    for event in entry.events() {
-                        let job = journal::JobId::new(event.job.cluster as u32, event.job.proc_ as u32);
-                        let new = Entry { number: event.kind.number(), job, wall_s: event.time.wall_s };
-                        if self.machine.log(&entry.path, new.clone(), entry.once, entry.newest) {
-                            self.auditor.logged(&new, &event.kind);
-                        }
+                LogOrder::Entry(entry) => entry.events().for_each(|event| self.logs(&entry.path, &event)),
+                LogOrder::Mend(mending) => {
+                    let mut standing = Standing::of_log(false);
+                    for event in self.machine.logs.get(&mending.path).into_iter().flatten() {
+                        standing.add(event.job, event.kind.number(), is_requeue(&event.kind));
                     }
+                    mending.missing(&standing).iter().for_each(|event| self.logs(&mending.path, event));
                 }
             }
         }
+    }
+
+    fn logs(&mut self, path: &str, event: &Event) {
+        self.machine.logs.entry(path.to_owned()).or_default().push(event.clone());
+        self.auditor.logged(event);
     }
 
     fn history_order(&mut self, order: HistoryOrder) {

@@ -73,6 +73,8 @@ pub enum Departure {
     Leaving,
     /// The history has it, while its outputs are still looked at.
     Archived,
+    /// It had left, or would have, before the machine was started again; first its outputs are looked at.
+    Doubted,
 }
 
 impl Story {

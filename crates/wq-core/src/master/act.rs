@@ -10,7 +10,7 @@ use super::factories::Meant;
 use super::promises::Then;
 use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
 use crate::io::Caller;
-use crate::jobs::{Hold, Slot, Status};
+use crate::jobs::{Departure, Hold, Slot, Status};
 use crate::run::{State, Verdict};
 
 impl Master {
@@ -19,7 +19,7 @@ impl Master {
             let message = format!("the journal cannot be written: {reason}");
             return self.refuse(client, Refusal::Storage, message);
         }
-        let before = RecordNo(self.next_record.0 - 1);
+        let before = self.last_record();
         let mut acted = Acted { queue_empty: self.table.is_empty(), ..Acted::default() };
         match &act.targets {
             Targets::Jobs(numbers) => {
@@ -143,6 +143,10 @@ impl Master {
             self.log_evicted(now, no, slot, (BY_REMOVAL, 0), &removed.reason);
         }
         self.tell_hold_under_way(no, slot);
+        if self.table.get(slot).story().departure != Departure::None {
+            // It had left with its end, of which its log has told.
+            self.table.get_mut(slot).story_mut().told_removed = true;
+        }
         self.apply_removed(slot, &removed);
         if !self.stop_run(now, slot, Verdict::Remove) {
             self.when_stored(no, Then::Leave(id));

@@ -84,7 +84,7 @@ impl Master {
         for file in self.taken.clone() {
             self.record(file.into());
         }
-        let upto = RecordNo(self.next_record.0 - 1);
+        let upto = self.last_record();
         self.when_stored(upto, Then::CheckpointBegun(no));
         self.effect(Effect::Sync { upto });
         self.checkpoint = Some(Checkpoint {
@@ -152,7 +152,7 @@ impl Master {
                 again = Some(LOOK_US);
             }
             Stage::Stopping(_) => {
-                let upto = RecordNo(self.next_record.0 - 1);
+                let upto = self.last_record();
                 self.when_stored(upto, Then::CheckpointWalked(checkpoint.no));
                 self.effect(Effect::Sync { upto });
                 checkpoint.stage = Stage::Walked;

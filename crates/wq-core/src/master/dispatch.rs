@@ -277,7 +277,7 @@ impl Master {
         self.apply_started(slot, &started);
         let address = self.peers.get(link).map(|peer| peer.address.to_string()).unwrap_or_default();
         self.log_transfer(now, id, TransferStage::InputFinished);
-        let no = self.next_record;
+        let no = self.last_record();
         self.log_executing(now, no, slot, &address);
         self.watch_closely(now, link);
         self.limit_time(now, id, slot);

@@ -8,7 +8,7 @@ use super::Master;
 use super::promises::Then;
 use super::submit::facts;
 use super::timers::Timer;
-use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
+use crate::ids::{ClientId, JobId, Timestamp};
 use crate::io::Caller;
 use crate::jobs::view::HIDDEN_PREFIX;
 use crate::jobs::{QueueKey, Slot, view};
@@ -35,7 +35,7 @@ impl Master {
             let message = format!("the journal cannot be written: {reason}");
             return self.refuse(client, Refusal::Storage, message);
         }
-        let before = RecordNo(self.next_record.0 - 1);
+        let before = self.last_record();
         let changes = self.edits(now, caller, edit);
         let (changes, acted) = match changes {
             Ok(changes) => changes,

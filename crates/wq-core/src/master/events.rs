@@ -8,6 +8,7 @@ use super::timers::Timer;
 use crate::ids::{AttemptId, RecordNo, Timestamp};
 use crate::io::{Effect, LogEntry, Trouble};
 use crate::jobs::{Hold, Slot};
+use crate::mending::When;
 use crate::run::{State, TransferMode, Verdict};
 
 /// How long until the journal hears how far the event logs are.
@@ -25,8 +26,6 @@ pub(super) struct Log {
     pub(super) path: String,
     /// Its form.
     pub(super) xml: bool,
-    /// The event may be there already.
-    pub(super) once: bool,
 }
 
 /// How far the event logs are.
@@ -48,14 +47,23 @@ impl Master {
         slot: Slot,
         make: impl FnOnce(EventJob, EventTime) -> Event,
     ) {
+        self.log_when(now, no, slot, When::Missing, make);
+    }
+
+    /// The same for an event that may be told again after a crash: when.
+    fn log_when(
+        &mut self,
+        now: Timestamp,
+        no: RecordNo,
+        slot: Slot,
+        when: When,
+        make: impl FnOnce(EventJob, EventTime) -> Event,
+    ) {
         let view = self.view(slot, now);
         let Some(path) = view.string("userlog") else { return };
         let xml = view.value("userlogusexml").truth() == Some(true);
         let id = view.job.id;
-        let once = self.recovery.is_some();
-        #[cfg(feature = "mistakes")]
-        let once = once && !self.errs(crate::Mistake::EventTwice);
-        self.log_to(now, no, Log { path, xml, once }, EventJob::new(id.cluster as i32, id.proc_ as i32), make);
+        self.log_to(now, no, when, Log { path, xml }, EventJob::new(id.cluster as i32, id.proc_ as i32), make);
     }
 
     /// The same for a log that is known.
@@ -63,7 +71,8 @@ impl Master {
         &mut self,
         now: Timestamp,
         no: RecordNo,
-        Log { path, xml, once }: Log,
+        when: When,
+        Log { path, xml }: Log,
         job: EventJob,
         make: impl FnOnce(EventJob, EventTime) -> Event,
     ) {
@@ -72,9 +81,9 @@ impl Master {
         }
         let millis = (now.0 / 1000 % 1000) as u16;
         let time = EventTime { wall_s: now.seconds() + self.wall_offset_s, millis };
-        let entry = LogEntry { path, xml, once, newest: false, event: make(job, time), more: 0 };
+        let entry = LogEntry { path, xml, event: make(job, time), more: 0 };
         match &mut self.recovery {
-            Some(recovery) => recovery.events.push((no, entry)),
+            Some(recovery) => recovery.may_lack(no, when, entry),
             None => {
                 let merged = match self.effects.back_mut() {
                     Some(Effect::UserLog(last)) => last.takes_in(&entry),
@@ -146,7 +155,7 @@ impl Master {
         let view = self.view(slot, now);
         let Some((cores, memory_mb, disk_mb, _)) = view.job.story().allocation else { return };
         let slot_name = view.job.story().host.as_deref().unwrap_or_default().to_owned();
-        self.log(now, no, slot, |job, time| {
+        self.log_when(now, no, slot, When::RunUntold, |job, time| {
             Event::executing(job, time, &host, &slot_name, cores.into(), (disk_mb * 1024) as i64, memory_mb as i64)
         });
     }
@@ -154,7 +163,7 @@ impl Master {
     /// The job runs on the submit host.
     pub(super) fn log_executing_here(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
         let host = self.schedd_address();
-        self.log(now, no, slot, |job, time| Event::executing_here(job, time, &host));
+        self.log_when(now, no, slot, When::RunUntold, |job, time| Event::executing_here(job, time, &host));
     }
 
     /// Where the job runs, its program could not be started or its files not be moved.
@@ -165,7 +174,7 @@ impl Master {
     }
 
     fn log_error_from(&mut self, now: Timestamp, slot: Slot, host: &str, trouble: &Trouble) {
-        let (no, code) = (self.next_record, (trouble.code, trouble.subcode));
+        let (no, code) = (self.last_record(), (trouble.code, trouble.subcode));
         self.log(now, no, slot, |job, time| Event::remote_error(job, time, host, &trouble.reason, code));
     }
 
@@ -174,7 +183,7 @@ impl Master {
         let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.files.mode == TransferMode::Yes) else {
             return;
         };
-        let (slot, no) = (attempt.slot, self.next_record);
+        let (slot, no) = (attempt.slot, self.last_record());
         let peer = self.peers.get(attempt.link).filter(|_| stage == TransferStage::InputStarted);
         let host = peer.map(|peer| shown_address(&peer.address));
         self.log(now, no, slot, |job, time| Event::file_transfer(job, time, stage, host.as_deref()));
@@ -185,7 +194,7 @@ impl Master {
         let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.files.mode == TransferMode::Yes) else {
             return;
         };
-        let (slot, no) = (attempt.slot, self.next_record);
+        let (slot, no) = (attempt.slot, self.last_record());
         let host = self.peers.get(attempt.link).map(|peer| format!("slot1@{}", peer.host)).unwrap_or_default();
         self.log_transfer(now, id, TransferStage::InputStarted);
         self.log_transfer(now, id, TransferStage::InputFinished);
@@ -196,7 +205,8 @@ impl Master {
     /// The hold is durable and the run over: the log hears of it, and the job's policy may have something to say.
     pub(super) fn log_held(&mut self, now: Timestamp, no: RecordNo, slot: Slot, hold: &Hold) {
         self.state_changed(slot);
-        self.log(now, no, slot, |job, time| Event::held(job, time, &hold.reason, hold.code, hold.subcode));
+        let when = When::MissingHold(self.table.get(slot).story().holds);
+        self.log_when(now, no, slot, when, |job, time| Event::held(job, time, &hold.reason, hold.code, hold.subcode));
     }
 
     pub(super) fn log_released(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
@@ -211,7 +221,7 @@ impl Master {
 
     pub(super) fn log_evicted(&mut self, now: Timestamp, no: RecordNo, slot: Slot, code: (i32, i32), reason: &str) {
         let table = self.resources(slot, now, None);
-        self.log(now, no, slot, |job, time| Event::evicted(job, time, code, reason, (0, 0), table));
+        self.log_when(now, no, slot, When::RunOpen, |job, time| Event::evicted(job, time, code, reason, (0, 0), table));
     }
 
     pub(super) fn log_terminated(&mut self, now: Timestamp, no: RecordNo, slot: Slot, run_s: i64) {

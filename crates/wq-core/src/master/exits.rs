@@ -18,9 +18,9 @@ const HOLD: &str = "onexithold";
 const REMOVE: &str = "onexitremove";
 
 /// HTCondor's code for a hold by the job's own policy.
-const POLICY: i32 = 3;
+pub(super) const POLICY: i32 = 3;
 /// And for a policy that is undefined.
-const POLICY_UNDEFINED: i32 = 5;
+pub(super) const POLICY_UNDEFINED: i32 = 5;
 
 /// What the job's policy says to an end.
 #[derive(Debug, PartialEq, Eq)]

@@ -187,6 +187,17 @@ impl Master {
         &mut self.recovery.as_mut().expect("records are read before the start").departures
     }
 
+    /// Takes jobs that have not left after all back from the history, which may have been told so and not have heard it.
+    pub(super) fn recall_again(&mut self, jobs: &BTreeSet<JobId>) {
+        for job in jobs {
+            if let Some(slot) = self.table.find(*job)
+                && !matches!(self.table.get(slot).status(), Status::Completed | Status::Removed)
+            {
+                self.recall(slot);
+            }
+        }
+    }
+
     /// Hands over what the history may lack, in the order in which it left; not jobs whose outputs are looked at first.
     pub(super) fn leave_again(&mut self, now: Timestamp, departures: &Departures, doubts: &[Doubt]) {
         let doubts: BTreeMap<JobId, &Doubt> = doubts.iter().map(|doubt| (doubt.job, doubt)).collect();

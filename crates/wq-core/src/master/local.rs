@@ -150,7 +150,7 @@ impl Master {
         attempt.state = State::Running;
         let slot = attempt.slot;
         self.apply_started(slot, &started);
-        let no = self.next_record;
+        let no = self.last_record();
         self.log_executing_here(now, no, slot);
         self.limit_time(now, id, slot);
     }

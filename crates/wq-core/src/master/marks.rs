@@ -66,7 +66,7 @@ impl Master {
     pub(super) fn begin_marks(&mut self) {
         if self.marks.kept == self.config.outputs_fsync && self.marks.ends.is_empty() && self.marks.checking.is_empty()
         {
-            self.mark(RecordNo(self.next_record.0 - 1));
+            self.mark(self.last_record());
         }
     }
 
@@ -156,6 +156,9 @@ impl Master {
             let files = self.expected(now, slot, &doubt.sizes);
             if doubt.rebooted {
                 self.marks.checking.push((doubt.no, doubt.job));
+                if self.table.get(slot).story().departure == Departure::None && !self.stays(now, slot) {
+                    self.table.get_mut(slot).story_mut().departure = Departure::Doubted;
+                }
                 expected.push(ExpectedOutputs { job: doubt.job, files });
             } else {
                 let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));

@@ -200,7 +200,7 @@ impl Master {
         let status = self.table.get(slot).status();
         let is_true = |master: &Master, name: &str| master.view(slot, now).value(name).truth() == Some(true);
         match status {
-            _ if self.table.get(slot).story().departure == Departure::Leaving => {}
+            _ if self.table.get(slot).story().departure != Departure::None => {}
             Status::Removed if self.table.get(slot).story().attempt.is_some() => {}
             Status::Removed | Status::Completed => {
                 // A removal that its log has not heard of is on its way to the disk.

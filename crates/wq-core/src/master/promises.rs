@@ -117,7 +117,7 @@ impl Master {
         let open = open.filter(|_| !self.errs(crate::Mistake::ToldBeforeSync));
         match open {
             Some(last) => self.when_stored(last, then),
-            None => self.fulfil(now, RecordNo(self.next_record.0 - 1), then),
+            None => self.fulfil(now, self.last_record(), then),
         }
     }
 

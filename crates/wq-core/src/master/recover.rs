@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use journal::{Ended, How, LeftQueue, Lost, LostReason, OutputsUpto, Record};
 
 use super::checkpoint::Restoring;
+use super::events::{BY_REMOVAL, VACATED};
+use super::exits::{POLICY, POLICY_UNDEFINED};
 use super::handover::Handed;
 use super::history::Departures;
 use super::marks::Doubt;
@@ -12,9 +14,14 @@ use super::promises::Then;
 use super::transfer_data::FETCHED;
 use super::{Master, doors};
 use crate::ids::{BlobId, JobId, LinkId, RecordNo, Timestamp};
-use crate::io::{Effect, LogEntry};
+use crate::io::{Effect, LogEntry, Mending};
 use crate::jobs::{Hold, Slot, Status};
+use crate::mending::When;
 use crate::run::State;
+
+/// Codes of holds that somebody, the job's policy or its limits of time ordered: its log tells of the run as of one that was
+/// vacated.
+const ORDERED: [i32; 4] = [1, 3, 46, 47];
 
 /// A job that has ended leaves at once: its end is one of so many before.
 const NEAR: usize = 1000;
@@ -23,7 +30,7 @@ const NEAR: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     /// Events of records that may be missing in the users' logs.
-    pub(super) events: Vec<(RecordNo, LogEntry)>,
+    events: Vec<(RecordNo, When, LogEntry)>,
     /// Ends behind the last mark, oldest first; their jobs are still in the table.
     doubts: Vec<Doubt>,
     pub(super) departures: Departures,
@@ -35,6 +42,8 @@ pub(super) struct Recovery {
     pub(super) in_checkpoint: bool,
     /// The record, and the time, at which a job left last, of each cluster whose jobs enter one after another.
     pub(super) last_left: BTreeMap<u32, (RecordNo, Timestamp)>,
+    /// Jobs whose end was taken back, while the history may have them.
+    recalled: BTreeSet<JobId>,
     /// The newest `EventsUpto`.
     events_upto: u64,
     /// What an earlier program handed over.
@@ -42,8 +51,32 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
+    /// An event log may lack this event.
+    pub(super) fn may_lack(&mut self, no: RecordNo, when: When, entry: LogEntry) {
+        let merged = match self.events.last_mut() {
+            Some((last_no, last_when, last)) => (*last_no, *last_when) == (no, when) && last.takes_in(&entry),
+            None => false,
+        };
+        if !merged {
+            self.events.push((no, when, entry));
+        }
+    }
+
     fn forget_written(&mut self) {
-        self.events.retain(|(no, _)| no.0 > self.events_upto);
+        self.events.retain(|(no, ..)| no.0 > self.events_upto);
+    }
+
+    /// What each event log may lack, in order, and the last record of all that.
+    fn mendings(&mut self) -> (impl Iterator<Item = Mending> + use<>, Option<RecordNo>) {
+        // The end of a cluster is found late: it stands where it happened, and may be in its log already.
+        self.events.sort_by_key(|(no, ..)| *no);
+        self.forget_written();
+        let last = self.events.last().map(|(no, ..)| *no);
+        let mut logs: BTreeMap<(String, bool), Vec<(When, LogEntry)>> = BTreeMap::new();
+        for (_, when, entry) in std::mem::take(&mut self.events) {
+            logs.entry((entry.path.clone(), entry.xml)).or_default().push((when, entry));
+        }
+        (logs.into_iter().map(|((path, xml), events)| Mending { path, xml, events }), last)
     }
 }
 
@@ -74,7 +107,10 @@ impl Master {
             Record::Held(held) => {
                 if let Some(slot) = self.table.find(held.job) {
                     self.has_not_ended(slot);
-                    self.stop_recovered(slot, held.at_s);
+                    // A program that has ended is not evicted by the hold that its job's policy wants for that.
+                    let at_its_end = held.exit.is_some() && [POLICY, POLICY_UNDEFINED].contains(&held.code);
+                    let code = if ORDERED.contains(&held.code) { (VACATED, 0) } else { (held.code, held.subcode) };
+                    self.stop_recovered(no, slot, held.at_s, (!at_its_end).then_some((code, &held.reason)));
                     self.apply_held(slot, held);
                     self.log_held(at(held.at_s), no, slot, &Hold::of(held));
                 }
@@ -87,8 +123,12 @@ impl Master {
             }
             Record::Removed(removed) => {
                 if let Some(slot) = self.table.find(removed.job) {
+                    if self.table.get(slot).status() == Status::Completed && !self.had_stayed(slot) {
+                        // It had left with its end when its outputs were looked at.
+                        self.table.get_mut(slot).story_mut().told_removed = true;
+                    }
                     self.has_not_ended(slot);
-                    self.stop_recovered(slot, removed.at_s);
+                    self.stop_recovered(no, slot, removed.at_s, Some(((BY_REMOVAL, 0), &removed.reason)));
                     self.apply_removed(slot, removed);
                 }
             }
@@ -104,17 +144,20 @@ impl Master {
             }
             Record::Lost(lost) => {
                 if let Some(slot) = self.table.find(lost.job) {
+                    self.log_evicted(at(lost.at_s), no, slot, (VACATED, 0), &lost.text);
                     self.apply_lost(slot, lost);
                 }
             }
             Record::Ended(ended) if ended.requeued.is_some() => {
                 if let Some(slot) = self.table.find(ended.job) {
+                    self.log_run_of(no, slot, ended);
                     self.apply_requeued(slot, ended);
                     self.log_requeued(at(ended.at_s), no, slot, ended);
                 }
             }
             Record::Ended(ended) => {
                 if let Some(slot) = self.table.find(ended.job) {
+                    self.log_run_of(no, slot, ended);
                     self.apply_ended(slot, ended);
                     self.log_terminated(at(ended.at_s), no, slot, (ended.run_time_us / 1_000_000) as i64);
                     if self.marks.kept {
@@ -236,10 +279,15 @@ impl Master {
             let job = self.table.get(slot).id;
             self.doubts().retain(|doubt| doubt.job != job);
             self.recover_stayed(slot);
+            self.recovery.as_mut().expect("records are read before the start").recalled.insert(job);
         }
     }
 
-    fn stop_recovered(&mut self, slot: Slot, at_s: i64) {
+    /// The run that a hold or removal ended; its log heard of that with this code and reason.
+    fn stop_recovered(&mut self, no: RecordNo, slot: Slot, at_s: i64, evicted: Option<((i32, i32), &str)>) {
+        if let Some((code, reason)) = evicted {
+            self.log_evicted(at(at_s), no, slot, code, reason);
+        }
         let job = self.table.get(slot);
         if job.status() == Status::Running {
             let lost = Lost {
@@ -251,6 +299,20 @@ impl Master {
                 text: "the job was held or removed".into(),
             };
             self.apply_lost(slot, &lost);
+        }
+    }
+
+    /// The run that came to this end, should its log not have heard of its begin. The worker's address is not on record.
+    fn log_run_of(&mut self, no: RecordNo, slot: Slot, ended: &Ended) {
+        let job = self.table.get(slot);
+        // A result that was fetched from where it still lay is no run.
+        if job.status() != Status::Running {
+            return;
+        }
+        if job.story().allocation.is_some() {
+            self.log_executing(at(ended.started_s), no, slot, &ended.host);
+        } else {
+            self.log_executing_here(at(ended.started_s), no, slot);
         }
     }
 
@@ -271,39 +333,67 @@ impl Master {
 
     /// The journal is read: what ran is run again, removed jobs leave, missing events are written.
     pub fn start(&mut self, now: Timestamp) {
-        if self.recovery.is_some() {
-            self.booted(self.config.boot_id);
+        let Some(recovery) = &mut self.recovery else { return };
+        let mut stuck = Vec::new();
+        if let Some(handed) = recovery.handed.take() {
+            // The program before has told the logs of all runs.
+            recovery.events.retain(|(_, when, _)| matches!(when, When::Missing | When::MissingHold(_)));
+            stuck = self.take_over_links(now, handed);
         }
-        let Some(mut recovery) = self.recovery.take() else { return };
-        // The end of a cluster is found late: it stands where it happened, and may be in its log already.
-        recovery.events.sort_by_key(|(no, _)| *no);
-        recovery.forget_written();
+        self.booted(self.config.boot_id);
+        self.stop_all_recovered(now);
+        let mut recovery = self.recovery.take().expect("just seen");
         #[cfg(feature = "mistakes")]
         if self.errs(crate::Mistake::ClusterReused) {
             let last = self.table.from(JobId::new(0, 0)).last();
             self.next_cluster = last.map_or(1, |(job, _)| job.cluster + 1);
         }
-        let mut seen = BTreeSet::new();
-        for (_, entry) in recovery.events.iter_mut().rev() {
-            let is_hold = matches!(entry.event.kind, userlog::Kind::Held(_) | userlog::Kind::Released(_));
-            entry.newest = is_hold && seen.insert((entry.event.job.cluster, entry.event.job.proc_));
+        let (mendings, last) = recovery.mendings();
+        for mending in mendings {
+            #[cfg(feature = "mistakes")]
+            if self.errs(crate::Mistake::EventTwice) {
+                mending.events.into_iter().for_each(|(_, entry)| self.effect(Effect::UserLog(Box::new(entry))));
+                continue;
+            }
+            self.effect(Effect::MendLog(Box::new(mending)));
+        }
+        if let Some(no) = last {
+            self.events_written(now, no);
         }
         if self.config.history {
             self.leave_again(now, &recovery.departures, &recovery.doubts);
+            self.recall_again(&recovery.recalled);
         }
-        for (no, entry) in recovery.events {
-            self.effect(Effect::UserLog(Box::new(entry)));
-            self.events_written(now, no);
-        }
-        let stuck = recovery.handed.map_or_else(Vec::new, |handed| self.take_over_links(now, handed));
         let in_doubt: BTreeSet<JobId> = recovery.doubts.iter().map(|doubt| doubt.job).collect();
         let all: Vec<(JobId, Slot)> = self.table.from(JobId::new(0, 0)).collect();
         for (job, slot) in all {
             match self.table.get(slot).status() {
                 // It is with its worker still, or on its way.
                 Status::Running | Status::Idle if self.table.get(slot).story().attempt.is_some() => {}
+                Status::Idle => self.make_ready(now, slot),
+                Status::Removed => self.leave_removed(now, self.last_record(), job),
+                // Its outputs may have been fetched just before the end.
+                Status::Completed if !in_doubt.contains(&job) => self.leave_unless_wanted(now, slot),
+                Status::Running | Status::Held | Status::Completed => {}
+            }
+        }
+        self.take_over_waits(now, &stuck);
+        self.take_doubts(now, recovery.doubts);
+        self.start_policies();
+        self.start_factories();
+        self.materialize(now);
+        self.dispatch(now);
+    }
+
+    /// Nothing runs any more: workers killed their tasks when the connections broke. Logs that may not have heard of removals
+    /// shall.
+    fn stop_all_recovered(&mut self, now: Timestamp) {
+        let all: Vec<(JobId, Slot)> = self.table.from(JobId::new(0, 0)).collect();
+        for (job, slot) in all {
+            match self.table.get(slot).status() {
+                // It was handed over with its worker.
+                Status::Running if self.table.get(slot).story().attempt.is_some() => {}
                 Status::Running => {
-                    // Its worker killed the task when the connection broke.
                     let lost = Lost {
                         job,
                         at_s: now.seconds(),
@@ -313,33 +403,18 @@ impl Master {
                         text: "the service was restarted".into(),
                     };
                     let no = self.record(Record::Lost(lost.clone()));
-                    self.log_evicted(now, no, slot, (super::events::VACATED, 0), &lost.text);
+                    self.log_evicted(now, no, slot, (VACATED, 0), &lost.text);
                     self.apply_lost(slot, &lost);
-                    self.make_ready(now, slot);
                 }
-                Status::Idle => self.make_ready(now, slot),
                 Status::Removed => {
-                    let no = RecordNo(self.next_record.0 - 1);
                     // One that stays may have had its event before the restart.
                     if !std::mem::replace(&mut self.table.get_mut(slot).story_mut().told_removed, true) {
-                        self.log_aborted(now, no, slot);
-                        if let Some(Effect::UserLog(entry)) = self.effects.back_mut() {
-                            entry.once = true;
-                        }
+                        self.log_aborted(now, self.last_record(), slot);
                     }
-                    self.leave_removed(now, no, job);
                 }
-                // Its outputs may have been fetched just before the end.
-                Status::Completed if !in_doubt.contains(&job) => self.leave_unless_wanted(now, slot),
-                Status::Held | Status::Completed => {}
+                Status::Idle | Status::Held | Status::Completed => {}
             }
         }
-        self.take_over_waits(now, &stuck);
-        self.take_doubts(now, recovery.doubts);
-        self.start_policies();
-        self.start_factories();
-        self.materialize(now);
-        self.dispatch(now);
     }
 
     /// Ends the service: nothing new, running jobs go back with a reason, links close, everything is flushed (D8).
@@ -377,7 +452,7 @@ impl Master {
         match self.store_failed {
             Some(_) => self.effect(Effect::Ended),
             None => {
-                let upto = RecordNo(self.next_record.0 - 1);
+                let upto = self.last_record();
                 self.when_stored(upto, Then::Stopped);
                 self.effect(Effect::Sync { upto });
             }

@@ -482,7 +482,7 @@ impl Master {
         match self.table.get(slot).story().departure {
             Departure::Archived => self.gone(now, slot, Some(no)),
             Departure::None if self.stays(now, slot) => self.outputs_delivered(now, no, Vec::new()),
-            Departure::None | Departure::Leaving => self.leave(now, slot, Some(no)),
+            Departure::None | Departure::Leaving | Departure::Doubted => self.leave(now, slot, Some(no)),
         }
     }
 

@@ -5,7 +5,7 @@ use journal::{Edited, Record};
 
 use super::Master;
 use super::promises::Then;
-use crate::ids::{ClientId, JobId, RecordNo, Timestamp};
+use crate::ids::{ClientId, JobId, Timestamp};
 use crate::io::{Caller, Effect, SpooledOutputs};
 use crate::jobs::{Slot, Status};
 use crate::run::fetch_remaps;
@@ -48,7 +48,7 @@ impl Master {
             let message = format!("the journal cannot be written: {reason}");
             return self.refuse(client, Refusal::Storage, message);
         }
-        let before = RecordNo(self.next_record.0 - 1);
+        let before = self.last_record();
         let mut failures = Vec::new();
         for (job, outcome) in outcomes {
             match (outcome, self.table.find(job)) {

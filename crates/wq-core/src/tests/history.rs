@@ -152,6 +152,8 @@ fn a_job_whose_outputs_a_power_cut_took_is_taken_back() {
     assert!(b.seen.iter().any(|effect| matches!(effect, Effect::Recall { job: FIRST, .. })));
     let mut b = restarted(&b, 2);
     assert_eq!(b.status(FIRST).as_deref(), Some("5"));
+    let recalled = |b: &Bench| b.seen.iter().any(|effect| matches!(effect, Effect::Recall { job: FIRST, .. }));
+    assert!(recalled(&b), "the crash may have come before the history heard of it");
     b.act(Action::Remove, Targets::Jobs(vec![(1, 0)]));
     assert_eq!(handed_jobs(&b), [FIRST]);
 }

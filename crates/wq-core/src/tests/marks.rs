@@ -233,6 +233,9 @@ fn a_job_that_stays_in_the_queue_is_held_too_and_a_removed_one_is_left_alone() {
     after.act(Action::Remove, Targets::Jobs(vec![(goes.cluster, 0)]));
     after.input(Input::OutputsChecked { lost: vec![(goes, trouble()), (stays, trouble())] });
     assert_eq!((after.status(stays).as_deref(), after.status(goes)), (Some("5"), None));
+    assert!(!after.event_numbers(goes).contains(&9), "its log has told of its end");
+    let again = restarted_in(&after, NEXT_BOOT);
+    assert!(!again.event_numbers(goes).contains(&9));
 }
 
 #[test]

@@ -21,6 +21,19 @@ impl Auditor {
         if let Some(job) = note_of(record).and_then(|id| self.jobs.get_mut(&id)) {
             job.open_notes += 1;
         }
+        self.unsynced_notes.extend(note_of(record));
+    }
+
+    /// The master hears that all records so far are on disk.
+    pub(crate) fn stored(&mut self) {
+        self.unsynced_notes.clear();
+    }
+
+    /// The journal is given up: what no sync has covered is taken back, notes as well.
+    pub(crate) fn journal_failed(&mut self) {
+        for id in std::mem::take(&mut self.unsynced_notes) {
+            self.of_job(id, |job| job.notes_lost = true);
+        }
     }
 
     /// A number belongs to one submission for ever.
@@ -48,6 +61,10 @@ impl Auditor {
             Record::Held(held) => self.of_job(held.job, |job| {
                 job.held += 1;
                 job.left = false;
+                if std::mem::take(&mut job.outputs_lost) {
+                    job.story.reopen();
+                    job.archived = false;
+                }
             }),
             Record::Released(released) => self.of_job(released.job, |job| job.released += 1),
             Record::LeftQueue(left) => self.of_job(left.job, |job| job.left = true),

@@ -42,6 +42,8 @@ struct Job {
     taken_back: u64,
     /// It has left the queue as far as the disk tells.
     left: bool,
+    /// A power cut took outputs of it: a hold takes its end back.
+    outputs_lost: bool,
     /// The last row that the history got.
     archived: bool,
 }
@@ -73,6 +75,8 @@ pub(crate) struct Auditor {
     next_request: usize,
     /// Where tasks of a job are, as far as the master has told its peers.
     out: BTreeMap<JobId, BTreeSet<(LinkId, TaskId)>>,
+    /// Jobs with notes since the last sync that the master heard of.
+    unsynced_notes: BTreeSet<JobId>,
     /// Tasks whose last byte is not in the socket.
     sending: BTreeMap<LinkId, VecDeque<(TaskId, JobId)>>,
 }
@@ -89,6 +93,7 @@ impl Auditor {
             requests: BTreeMap::new(),
             next_request: 0,
             out: BTreeMap::new(),
+            unsynced_notes: BTreeSet::new(),
             sending: BTreeMap::new(),
         }
     }
@@ -180,11 +185,11 @@ impl Auditor {
         self.out.clear();
         self.sending.clear();
         self.requests.clear();
+        self.unsynced_notes.clear();
         for submission in self.submissions.values_mut() {
             submission.taking = false;
         }
         for job in self.jobs.values_mut() {
-            job.story.died();
             job.notes_lost |= unsynced_too && job.open_notes > 0;
             job.open_notes = 0;
         }
@@ -197,13 +202,11 @@ impl Auditor {
         }
     }
 
-    /// Outputs of these jobs were lost in a power cut: they come back.
+    /// Outputs of these jobs were lost in a power cut: they come back, unless they are removed.
     pub(crate) fn outputs_lost(&mut self, jobs: impl Iterator<Item = JobId>) {
         for id in jobs {
             if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.ended > job.story.reopened()) {
-                job.story.reopen();
-                job.left = false;
-                job.archived = false;
+                job.outputs_lost = true;
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The event logs: each job has one story, in an order that makes sense, and only of what is durable.
 
-use userlog::{Exit, Kind};
+use journal::JobId;
+use userlog::{Event, Exit, Kind};
 
 use super::Auditor;
-use crate::disk::Entry;
 
 /// Where a job is in its story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,8 +28,6 @@ pub(super) struct Story {
     aborts: u32,
     holds: u32,
     releases: u32,
-    /// The master died since: events before may be missing.
-    gap: bool,
     /// It was released, and its result may be fetched where it still lies (decision D37).
     released: bool,
     /// Ends that were taken back, with the outputs that a power cut took.
@@ -43,10 +41,6 @@ impl Story {
 
     pub(super) fn is_held(&self) -> bool {
         self.state == State::Held
-    }
-
-    pub(super) fn died(&mut self) {
-        self.gap = true;
     }
 
     /// Ends that the log tells of.
@@ -70,16 +64,12 @@ impl Story {
 
     pub(super) fn reopen(&mut self) {
         self.reopened += 1;
-        self.gap = true;
     }
 
     /// The next event; an error says why it cannot come now.
     fn take(&mut self, number: u16, may_lack_notes: bool) -> Result<(), &'static str> {
         use State::{Held, Idle, New, Over, Running};
-        let gap = self.gap;
-        // Submissions, holds and releases are told again before what follows from the crash.
-        self.gap &= !matches!(number, 1 | 4);
-        // A hold or removal of a running job tells of the eviction first; after a crash that may be missing.
+        // A hold or removal of a running job tells of the eviction first.
         self.state = match (number, self.state) {
             (0, New) => {
                 self.submits += 1;
@@ -91,14 +81,14 @@ impl Story {
             (1, Running) if may_lack_notes => Running,
             (1, Running) => return Err("it runs already, and nothing tells what became of that run"),
             (4, Running) => Idle,
-            (4, Idle) if gap || may_lack_notes || self.released => Idle,
+            (4, Idle) if may_lack_notes || self.released => Idle,
             (4, _) => return Err("it does not run"),
             (5, Running) => Over,
-            (5, Idle) if gap || may_lack_notes || self.released => Over,
+            (5, Idle) if may_lack_notes || self.released => Over,
             (9, Idle | Held) => Over,
-            (9, Running) if gap || may_lack_notes => Over,
+            (9, Running) if may_lack_notes => Over,
             (12, Idle) => Held,
-            (12, Running) if gap || may_lack_notes => Held,
+            (12, Running) if may_lack_notes => Held,
             (12, Over) if self.reopened > 0 => Held,
             (12, Held) => return Err("it is held already"),
             (13, Held) => Idle,
@@ -123,8 +113,9 @@ impl Story {
 
 impl Auditor {
     /// An event stands in a log.
-    pub(crate) fn logged(&mut self, entry: &Entry, kind: &Kind) {
-        let (number, id) = (entry.number, entry.job);
+    pub(crate) fn logged(&mut self, event: &Event) {
+        let number = event.kind.number();
+        let id = JobId::new(event.job.cluster as u32, event.job.proc_ as u32);
         if !matches!(number, 0 | 1 | 4 | 5 | 9 | 12 | 13) {
             return;
         }
@@ -142,7 +133,7 @@ impl Auditor {
             return self
                 .violated(format!("event {number:03} tells of a {} of job {id} before it is on disk", what[at]));
         }
-        if let Kind::Terminated(terminated) = kind {
+        if let Kind::Terminated(terminated) = &event.kind {
             let raw = match terminated.exit {
                 Exit::Code(code) => code,
                 Exit::Signal { signal, .. } => 128 + signal,

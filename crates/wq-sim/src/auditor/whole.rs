@@ -50,7 +50,10 @@ impl Auditor {
                 Some("has not exactly one end in its log")
             } else if self.keeps_history && story.is_over() != in_history {
                 Some("is not in exactly one of queue and history")
-            } else if story.has_completed() && !machine.files.contains_key(&format!("/home/a/o.{id}")) {
+            } else if story.has_completed()
+                && !(job.outputs_lost && job.removed > 0)
+                && !machine.files.contains_key(&format!("/home/a/o.{id}"))
+            {
                 Some("has completed, and its output is not there")
             } else {
                 None
@@ -69,7 +72,9 @@ impl Auditor {
     /// What lies in the places of outputs is whole, also after a power cut.
     fn check_outputs(&mut self, machine: &Machine) {
         for (id, job) in &self.jobs {
-            if !job.story.has_completed() || self.truth.lied_about(*id) {
+            // It was removed before it could be held for that.
+            let were_lost = job.outputs_lost && job.removed > 0;
+            if !job.story.has_completed() || were_lost || self.truth.lied_about(*id) {
                 continue;
             }
             let content = &machine.files[&format!("/home/a/o.{id}")].content;

@@ -9,7 +9,7 @@ use crate::master::Master;
 impl Master {
     /// The last job of a cluster has left and none will come: its log hears of it.
     pub(in crate::master) fn close_factory(&mut self, now: Timestamp, cluster: u32) {
-        self.close_factory_of(now, RecordNo(self.next_record.0 - 1), cluster);
+        self.close_factory_of(now, self.last_record(), cluster);
     }
 
     fn close_factory_of(&mut self, now: Timestamp, no: RecordNo, cluster: u32) {

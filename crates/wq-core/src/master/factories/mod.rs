@@ -23,6 +23,7 @@ use crate::ids::{JobId, RecordNo, Timestamp};
 use crate::io::Caller;
 use crate::jobs::template::SortedAd;
 use crate::jobs::{NewCluster, OwnerId, Status};
+use crate::mending::When;
 use crate::run::BlobUse;
 
 /// Set in a record: jobs up to this one have entered.
@@ -174,7 +175,7 @@ impl Master {
             end: procs,
             window,
             // A run of the service before may have written to it.
-            log: path.map(|path| Log { path, xml, once: self.recovery.is_some() }),
+            log: path.map(|path| Log { path, xml }),
             removed: None,
             paused: false,
             holding: BTreeMap::new(),
@@ -451,7 +452,7 @@ impl Master {
     fn log_cluster(&mut self, now: Timestamp, no: RecordNo, cluster: u32, log: Option<&Log>, kind: Kind) {
         if let Some(log) = log.cloned() {
             let job = EventJob::new(cluster as i32, -1);
-            self.log_to(now, no, log, job, |job, time| Event { job, time, kind });
+            self.log_to(now, no, When::Missing, log, job, |job, time| Event { job, time, kind });
         }
     }
 }
