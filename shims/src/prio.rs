@@ -134,7 +134,7 @@ fn carry_out(order: &Order, world: &World) -> Outcome {
     let mut done = 0;
     for (targets, whose) in &order.groups {
         let attributes = vec![("JobPrio".to_owned(), order.priority.clone())];
-        let edit = Edit { targets: targets.clone(), attributes, evaluate: true };
+        let edit = Edit { targets: targets.clone(), attributes, evaluate: true, dry_run: false };
         let answer = match master::ask(world, &Request::Edit(edit)) {
             Ok(answer) => answer,
             Err(error) => return unanswered(&error),

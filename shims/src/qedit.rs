@@ -1,217 +1,132 @@
 //! `condor_qedit`: attributes of jobs are changed, all or none.
 //!
-//! Texts of HTCondor 25.13 as recorded, with a line more where the master says why.
+//! Texts of HTCondor 25.13, with a line more where the master says why.
+
+mod order;
 
 use std::io::Read;
 
-use classad::quote_old;
 use control_proto::client::ClientError;
-use control_proto::{Edit, Refusal, Reply, Request, Targets};
+use control_proto::{Acted, Edit, JobOutcome, Refusal, Reply, Request, Targets};
 
 use crate::master;
-use crate::options::{Entry, Step, Takes, Walk, accept, on, refuse};
-use crate::query::job_number;
 use crate::version;
 use crate::world::{Outcome, World};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Help,
-    Version,
-    Name,
-    Constraint,
-    Owner,
-}
-
-const TABLE: &[Entry<Key>] = &[
-    accept(&[("debug", 1)], Takes::Nothing),
-    on(&[("help", 1)], Takes::Nothing, Key::Help),
-    on(&[("version", 1)], Takes::Nothing, Key::Version),
-    on(&[("name", 1)], Takes::Words(1), Key::Name),
-    accept(&[("pool", 1)], Takes::Words(1)),
-    accept(&[("forward", 1)], Takes::Nothing),
-    on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
-    on(&[("owner", 1)], Takes::Words(1), Key::Owner),
-    refuse(&[("edits", 1)], Takes::Words(1), "changes are not read from files"),
-];
+use order::{Instead, Order};
 
 const USAGE: &str = include_str!("usage/condor_qedit.txt");
 
-/// Attributes that HTCondor's program itself refuses.
-const PROTECTED: [&str; 6] = ["ClusterId", "JobStatus", "MyType", "Owner", "ProcId", "TargetType"];
+/// Attributes that never change, as HTCondor names them, in lower case. `JobUniverse` is not among them: a job here may
+/// go another way with its next run.
+const IMMUTABLE: [&str; 7] = ["clusterid", "mytype", "osuser", "owner", "procid", "targettype", "user"];
+
+/// Attributes that only the queue sets, in lower case.
+const SECURE: [&str; 12] = [
+    "authtokengroups",
+    "authtokenid",
+    "authtokenissuer",
+    "authtokenproject",
+    "authtokenscopes",
+    "authtokensubject",
+    "totalsubmitprocs",
+    "x509userproxyemail",
+    "x509userproxyfirstfqan",
+    "x509userproxyfqan",
+    "x509userproxysubject",
+    "x509userproxyvoname",
+];
 
 /// Nothing was changed, said behind every failure.
 const NOTHING_SET: &str = "Queue transaction failed.  No attributes were set.\n";
 
+/// The same before the master is asked.
+const NOTHING_ASKED: &str = "Transaction failed.  No attributes were set.\n";
+
 /// `condor_qedit ARGUMENTS…`
 pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcome {
-    match read(arguments) {
+    match order::read(arguments) {
         Ok(order) => carry_out(&order, world),
-        Err(Instead::Help) => Outcome { err: USAGE.into(), ..Outcome::default() },
+        Err(Instead::Help) => Outcome::answer(USAGE),
         Err(Instead::Version) => version::answer(),
-        Err(Instead::Mistake(line)) => Outcome::failure(format!("{line}\n{USAGE}")),
-        Err(Instead::Refused(line)) => Outcome::failure(format!("{}: {line}\n", world.program)),
+        Err(Instead::Usage(line)) if line.is_empty() => Outcome::failure(USAGE),
+        Err(Instead::Usage(line)) => Outcome::failure(format!("{}{line}\n{USAGE}", world.program)),
+        Err(Instead::OwnLine(line)) => Outcome::failure(format!("{}{line}\n", world.program)),
+        Err(Instead::Line(line)) => Outcome::failure(format!("{line}\n")),
+        Err(Instead::Aborted(line)) => Outcome::failure(format!("{line}\n{NOTHING_ASKED}")),
     }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Order {
-    constraint: String,
-    attributes: Vec<(String, String)>,
-    name: Option<String>,
-}
-
-/// What a command line is when it is no order.
-#[derive(Debug, PartialEq, Eq)]
-enum Instead {
-    Help,
-    Version,
-    /// The usage follows.
-    Mistake(String),
-    Refused(String),
-}
-
-fn read(arguments: &[String]) -> Result<Order, Instead> {
-    let mut name = None;
-    let mut wanted: Vec<String> = Vec::new();
-    let mut words: Vec<String> = Vec::new();
-    let mut walk = Walk::new(TABLE, arguments);
-    while let Some(step) = walk.next() {
-        match step {
-            Step::Word(word) => match job_number(word) {
-                Some((cluster, Some(proc))) => wanted.push(format!("(ClusterId == {cluster} && ProcId == {proc})")),
-                Some((cluster, None)) => wanted.push(format!("(ClusterId == {cluster} )")),
-                None if wanted.is_empty() => wanted.push(format!("(Owner == {} )", quote_old(word))),
-                None => {
-                    // From the first attribute on everything is a name or a value, and a value may begin with a dash.
-                    words.push(word.to_owned());
-                    words.extend_from_slice(walk.rest());
-                    break;
-                }
-            },
-            Step::Option { key, words, .. } => match key {
-                Key::Help => return Err(Instead::Help),
-                Key::Version => return Err(Instead::Version),
-                Key::Name => name = Some(words[0].clone()),
-                Key::Constraint => wanted.push(format!("({} )", words[0])),
-                Key::Owner => wanted.push(format!("(Owner == {} )", quote_old(&words[0]))),
-            },
-            Step::Unknown(typed) => return Err(Instead::Mistake(format!("Unrecognized option: {typed}"))),
-            Step::Missing { typed, .. } => {
-                return Err(Instead::Mistake(format!("Option {typed} requires an argument")));
-            }
-            Step::Refused { typed, why } => {
-                return Err(Instead::Refused(format!("{typed}: {why} by alien-workqueue")));
-            }
-        }
-    }
-    if wanted.is_empty() {
-        return Err(Instead::Mistake("You did not specify any jobs".into()));
-    }
-    Ok(Order { constraint: format!("( {} )", wanted.join(" || ")), attributes: pairs(&words)?, name })
-}
-
-/// `Name value` or `Name=value`, any number of them.
-fn pairs(words: &[String]) -> Result<Vec<(String, String)>, Instead> {
-    let mut pairs = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        match word.split_once('=') {
-            Some((name, value)) => pairs.push((name.trim().to_owned(), value.trim().to_owned())),
-            None => match words.next() {
-                Some(value) => pairs.push((word.clone(), value.clone())),
-                None => return Err(Instead::Mistake(format!("No value for attribute {word}"))),
-            },
-        }
-    }
-    if pairs.is_empty() {
-        return Err(Instead::Mistake("You did not specify any attributes".into()));
-    }
-    Ok(pairs)
 }
 
 fn carry_out(order: &Order, world: &World) -> Outcome {
     let unanswered = |error: &ClientError| {
         master::down(world, error, &format!("{}: ERROR: Can't find address of local schedd\n", world.program))
     };
+    for (kind, names) in [("immutable", &IMMUTABLE[..]), ("secure", &SECURE)] {
+        let is_one = |name: &&String| names.contains(&name.to_ascii_lowercase().as_str());
+        if let Some(name) = order.attributes.keys().find(is_one) {
+            let line = format!("Update of {kind} attribute \"{name}\" is not allowed.");
+            return Outcome::failure(format!("{line}\n{NOTHING_ASKED}"));
+        }
+    }
     if let Some(name) = &order.name {
         match master::name_is_known(world, name) {
             Ok(true) => {}
             Ok(false) => {
-                return Outcome::failure(format!("{}: ERROR: Can't find address of schedd {name}\n", world.program));
+                let line = format!("{}: No such schedd named {name} in local pool\n", world.program);
+                return Outcome::failure(line);
             }
             Err(error) => return unanswered(&error),
         }
     }
-    let is_protected = |name: &str| PROTECTED.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if let Some((name, _)) = order.attributes.iter().find(|(name, _)| is_protected(name)) {
-        return Outcome::failure(format!("Update of attribute \"{name}\" is not allowed.\n{NOTHING_SET}"));
-    }
-    let failed = |why: &str| {
-        let (name, constraint) = (&order.attributes[0].0, &order.constraint);
-        Outcome::failure(format!("{why}Failed to set attribute \"{name}\" by constraint: {constraint}\n{NOTHING_SET}"))
+    // Jobs that are named are changed together or not at all, which the first question finds out.
+    let several = matches!(&order.targets, Targets::Jobs(jobs) if jobs.len() > 1);
+    let turns: &[bool] = match (order.dry_run, several) {
+        (true, _) => &[true],
+        (false, true) => &[true, false],
+        (false, false) => &[false],
     };
-    let edit = Edit {
-        targets: Targets::Constraint(order.constraint.clone()),
-        attributes: order.attributes.clone(),
-        evaluate: false,
-    };
-    let answer = match master::ask(world, &Request::Edit(edit)) {
-        Ok(answer) => answer,
-        Err(error) => return unanswered(&error),
-    };
-    match answer.reply {
-        Reply::Acted(acted) if acted.counts.success == 0 => failed(""),
-        Reply::Acted(acted) => {
-            let line = |(name, _): &(String, String)| {
-                format!("Set attribute \"{name}\" for {} matching jobs.\n", acted.counts.success)
-            };
-            Outcome::answer(order.attributes.iter().map(line).collect::<String>())
+    let mut acted = Acted::default();
+    for &dry_run in turns {
+        let attributes = order.attributes.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
+        let edit = Edit { targets: order.targets.clone(), attributes, evaluate: false, dry_run };
+        let reply = match master::ask(world, &Request::Edit(edit)) {
+            Ok(answer) => answer.reply,
+            Err(error) => return unanswered(&error),
+        };
+        acted = match reply {
+            Reply::Acted(acted) => acted,
+            Reply::Refused { code: Refusal::Constraint, .. } => return failed(order, None, ""),
+            Reply::Refused { code, message, speaks } => {
+                let why = format!("{}: {}\n", world.program, master::sentence(code, &message, speaks));
+                return failed(order, None, &why);
+            }
+            _ => return master::unexpected(world),
+        };
+        let unmet = acted.jobs.iter().find(|(_, outcome)| *outcome != JobOutcome::Success);
+        if unmet.is_some() || acted.counts.success == 0 {
+            return failed(order, unmet.map(|(job, _)| *job), "");
         }
-        Reply::Refused { code: Refusal::Constraint, .. } => failed(""),
-        Reply::Refused { code, message, speaks } => {
-            failed(&format!("{}: {}\n", world.program, master::sentence(code, &message, speaks)))
-        }
-        _ => master::unexpected(world),
     }
+    let can = if order.dry_run { "Can " } else { "" };
+    let count = acted.counts.success;
+    let line = |name: &String| format!("{can}Set attribute \"{name}\" for {count} matching jobs.\n");
+    Outcome::answer(order.attributes.keys().map(line).collect::<String>())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::unreachable_names;
-
-    fn order(line: &[&str]) -> Result<Order, Instead> {
-        read(&line.iter().map(|&word| word.to_owned()).collect::<Vec<_>>())
-    }
-
-    #[track_caller]
-    fn check(line: &[&str], constraint: &str, attributes: &[(&str, &str)]) {
-        let order = order(line).unwrap();
-        let attributes: Vec<_> = attributes.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        assert_eq!((order.constraint.as_str(), order.attributes), (constraint, attributes));
-    }
-
-    #[test]
-    fn every_name_is_reachable() {
-        assert_eq!(unreachable_names(TABLE), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn jobs_then_attributes() {
-        check(&["9999", "Foo", "5"], "( (ClusterId == 9999 ) )", &[("Foo", "5")]);
-        check(&["1", "2.0", "Foo", "-5"], "( (ClusterId == 1 ) || (ClusterId == 2 && ProcId == 0) )", &[("Foo", "-5")]);
-        check(&["alice", "A", "\"x\"", "B=2"], "( (Owner == \"alice\" ) )", &[("A", "\"x\""), ("B", "2")]);
-        check(&["-debug", "-const", "true", "A", "-1", "B", "-help"], "( (true ) )", &[("A", "-1"), ("B", "-help")]);
-        check(&["-debug", "7", "A", "1"], "( (ClusterId == 7 ) )", &[("A", "1")]);
-    }
-
-    #[test]
-    fn mistakes_have_a_line_each() {
-        for line in [&[][..], &["1"], &["1", "A"], &["-nosuch"], &["-constraint"]] {
-            assert!(matches!(order(line), Err(Instead::Mistake(_))), "{line:?}");
+/// `job`: the one that could not be changed, if one is known.
+fn failed(order: &Order, job: Option<(u32, u32)>, why: &str) -> Outcome {
+    let name = order.attributes.keys().next().map_or("", String::as_str);
+    let line = match (&order.targets, job) {
+        (Targets::Constraint(constraint), _) if order.dry_run && why.is_empty() => {
+            format!("No jobs match the constraint: {constraint}")
         }
-        assert_eq!(order(&["1", "-version"]), Err(Instead::Version));
-        assert!(matches!(order(&["1", "-edits", "f"]), Err(Instead::Refused(_))));
-    }
+        (Targets::Constraint(constraint), _) => {
+            format!("Failed to set attribute \"{name}\" by constraint: {constraint}")
+        }
+        (Targets::Jobs(jobs), job) => {
+            let (cluster, proc) = job.or_else(|| jobs.first().copied()).unwrap_or_default();
+            format!("Failed to set attribute \"{name}\" for job {cluster}.{proc}.")
+        }
+        (Targets::All, _) => format!("Failed to set attribute \"{name}\"."),
+    };
+    Outcome::failure(format!("{why}{line}\n{NOTHING_SET}"))
 }

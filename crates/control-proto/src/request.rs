@@ -241,6 +241,9 @@ pub struct Edit {
     /// Each expression's value in the job's own ad is what is set, not the expression itself.
     #[serde(default)]
     pub evaluate: bool,
+    /// Nothing is changed: the answer says what would be.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Why jobs wait, judged by the master with the eyes of its own matching; answered by [`crate::Reply::Explained`].

@@ -157,6 +157,7 @@ impl World {
                 targets: Targets::Jobs(vec![(job.cluster, job.proc_)]),
                 attributes: vec![("JobPrio".to_owned(), prio.to_string())],
                 evaluate: false,
+                dry_run: false,
             })),
             Plan::Query => Ask::Other(Request::Query(Query {
                 select: Selection { constraints: vec!["true".to_owned()], ..Selection::default() },

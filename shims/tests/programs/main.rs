@@ -10,6 +10,7 @@ mod bench;
 mod classad_eval;
 mod clients;
 mod dry_runs;
+mod editing;
 mod faults;
 mod groups;
 mod manners;

@@ -470,8 +470,27 @@ impl State {
     fn edit(&mut self, edit: &Edit) -> Reply {
         let env = self.env();
         let mut acted = Acted { queue_empty: self.jobs.is_empty(), ..Acted::default() };
-        let Targets::Constraint(text) = &edit.targets else { panic!("only constraints are edited here") };
-        let Ok(constraint) = parse_expr(text) else { return constraint_refusal() };
+        let constraint = match &edit.targets {
+            Targets::Constraint(text) => match parse_expr(text) {
+                Ok(constraint) => constraint,
+                Err(_) => return constraint_refusal(),
+            },
+            Targets::Jobs(jobs) => {
+                for (cluster, proc) in jobs {
+                    let is_it = |ad: &ClassAd| {
+                        ad.get("ClusterId") == Some(&Expr::from(i64::from(*cluster)))
+                            && ad.get("ProcId") == Some(&Expr::from(i64::from(*proc)))
+                    };
+                    let found = self.jobs.iter().any(is_it);
+                    acted
+                        .jobs
+                        .push(((*cluster, *proc), if found { JobOutcome::Success } else { JobOutcome::NotFound }));
+                }
+                let one = |(cluster, proc): &(u32, u32)| format!("(ClusterId == {cluster} && ProcId == {proc})");
+                parse_expr(&jobs.iter().map(one).collect::<Vec<_>>().join(" || ")).unwrap()
+            }
+            Targets::All => parse_expr("true").unwrap(),
+        };
         for index in 0..self.jobs.len() {
             if !self.may_change(index) || eval(&constraint, &self.jobs[index], None, &env).truth() != Some(true) {
                 continue;
@@ -481,6 +500,9 @@ impl State {
                     let message = format!("the value of {name} is no ClassAd expression: {text}");
                     return Reply::Refused { code: Refusal::Malformed, message, speaks: None };
                 };
+                if edit.dry_run {
+                    continue;
+                }
                 let ad = &mut self.jobs[index];
                 let expr = if edit.evaluate { Expr::from(eval(&expr, ad, None, &env)) } else { expr };
                 ad.insert(name, expr);

@@ -41,6 +41,9 @@ impl Master {
             Ok(changes) => changes,
             Err((code, message)) => return self.refuse(client, code, message),
         };
+        if edit.dry_run {
+            return self.answer(client, Reply::Acted(acted));
+        }
         for (slot, attributes) in changes {
             let edited = Edited { job: self.table.get(slot).id, at_s: now.seconds(), attributes };
             self.apply_edited(slot, &edited);
@@ -196,7 +199,7 @@ mod tests {
 
     fn check(name: &str, text: &str) -> Result<(), Refusal> {
         let attributes = vec![(name.to_owned(), text.to_owned())];
-        let edit = Edit { targets: Targets::All, attributes, evaluate: false };
+        let edit = Edit { targets: Targets::All, attributes, evaluate: false, dry_run: false };
         expressions(&edit).map(|_| ()).map_err(|(code, _)| code)
     }
 

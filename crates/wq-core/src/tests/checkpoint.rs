@@ -181,7 +181,7 @@ fn step(b: &mut Bench, dice: &mut Dice, links: &mut Vec<LinkId>) {
                     [("JobPrio", "7"), ("RequestCpus", "2"), ("Requirements", "Machine != \"x\""), ("Foo", "1")];
                 let (name, text) = changes[dice.below(4) as usize];
                 let attributes = vec![(name.to_owned(), text.to_owned())];
-                let edit = Edit { targets: Targets::Jobs(vec![job]), attributes, evaluate: false };
+                let edit = Edit { targets: Targets::Jobs(vec![job]), attributes, evaluate: false, dry_run: false };
                 b.ask(Ask::Other(Request::Edit(edit)));
             }
         }

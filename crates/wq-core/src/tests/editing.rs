@@ -20,7 +20,7 @@ fn all() -> Targets {
 
 fn request(targets: Targets, attributes: &[(&str, &str)], evaluate: bool) -> Ask {
     let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    Ask::Other(Request::Edit(Edit { targets, attributes, evaluate }))
+    Ask::Other(Request::Edit(Edit { targets, attributes, evaluate, dry_run: false }))
 }
 
 fn edit(b: &mut Bench, targets: Targets, attributes: &[(&str, &str)]) -> Acted {
@@ -223,4 +223,19 @@ fn a_job_that_waits_for_a_time_may_get_another_one() {
     edit(&mut b, all(), &[("DeferralTime", &soon.to_string())]);
     b.pass(50);
     assert_eq!(b.status(FIRST).as_deref(), Some("2"));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_and_changes_nothing() {
+    let mut b = Bench::new();
+    b.submit(&[("JobPrio", "1")], 2);
+    let records = b.journal.len();
+    let mut dry = |attributes: &[(&str, &str)]| {
+        let Ask::Other(Request::Edit(edit)) = request(all(), attributes, false) else { unreachable!() };
+        let client = b.ask(Ask::Other(Request::Edit(Edit { dry_run: true, ..edit })));
+        b.reply(client)
+    };
+    assert!(matches!(dry(&[("JobPrio", "7")]), Some(Reply::Acted(acted)) if acted.counts.success == 2));
+    assert!(matches!(dry(&[("JobStatus", "2")]), Some(Reply::Refused { code: Refusal::Permission, .. })));
+    assert_eq!((b.journal.len(), b.attribute(FIRST, "JobPrio").as_deref()), (records, Some("1")));
 }

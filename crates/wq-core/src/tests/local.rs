@@ -207,6 +207,7 @@ fn an_edited_universe_counts_for_the_next_run() {
         targets: only(1),
         attributes: vec![("JobUniverse".into(), "12".into())],
         evaluate: false,
+        dry_run: false,
     };
     b.ask(crate::io::Ask::Other(control_proto::Request::Edit(edit)));
     assert_eq!(b.local().0.len(), 1);

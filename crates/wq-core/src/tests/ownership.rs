@@ -121,7 +121,8 @@ impl Walk {
         let (cluster, mark) = (self.any(self.clusters + 2), self.any(1000));
         let attributes = vec![("Mark".to_owned(), mark.to_string())];
         let targets = Targets::Jobs(vec![(cluster, 0)]);
-        let client = self.ask(user, Ask::Other(Request::Edit(Edit { targets, attributes, evaluate: false })));
+        let client =
+            self.ask(user, Ask::Other(Request::Edit(Edit { targets, attributes, evaluate: false, dry_run: false })));
         assert!(self.bench.reply(client).is_some());
         if self.may(user, cluster)
             && let Some(job) = self.jobs.get_mut(&cluster)
