@@ -208,7 +208,7 @@ impl State {
                 self.head(&reply, true)
             }
             Request::Schedd(query) => self.ads(std::slice::from_ref(&self.schedd), &query.constraints),
-            Request::ReleaseHosts(_) => panic!("no condor_* program asks for this"),
+            Request::ReleaseHosts(_) | Request::Reload(_) => panic!("no condor_* program asks for this"),
         }
     }
 
