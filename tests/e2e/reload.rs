@@ -258,3 +258,64 @@ fn with_config(site: Site, config: &Path) -> Site {
     site.set_master_program(Some(program));
     site
 }
+
+#[test]
+fn jobs_of_this_host_keep_the_program_as_it_is_until_they_have_ended() {
+    let site = Site::start();
+    let gate = Gate::closed(&site);
+    gate.script(&site);
+    let cluster = site
+        .submit("universe = local\nexecutable = gated.sh\narguments = $(Process)\noutput = out.$(Process)\nlog = log\nqueue 2\n");
+    let running = [started(&site, "0"), started(&site, "1")];
+    let refused = reload(&site, &[]);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    assert!(refused.stderr.contains("2 jobs of the local or scheduler universe run here"), "{refused}");
+    assert!(running.iter().all(|pid| runs(*pid)));
+    gate.open();
+    site.wait_for_end(cluster, SOON);
+    assert_eq!(site.read("out.1"), "done 1\n");
+    reload(&site, &[]).ok();
+    // The new program runs such jobs, too.
+    let next =
+        site.submit("universe = local\nexecutable = gated.sh\narguments = 2\noutput = out.2\nlog = log\nqueue\n");
+    site.wait_for_end(next, SOON);
+    assert_eq!((site.read("out.2").as_str(), told(&site, "log", EVICTED)), ("done 2\n", 0));
+}
+
+#[test]
+fn status_tools_and_the_service_manager_are_served_by_the_next_program() {
+    let notify = tempfile::tempdir().unwrap();
+    let path = notify.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(SOON)).unwrap();
+    let mut site = Site::with(SiteOptions { without_master: true, ..SiteOptions::default() });
+    let program = site.folder().join("master");
+    let text = format!(
+        "#!/bin/sh\nNOTIFY_SOCKET='{}' exec '{}' \"$@\"\n",
+        path.display(),
+        testkit::bin("alien_work_queue").display()
+    );
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    site.set_master_program(Some(program));
+    site.start_master();
+    let heard = || {
+        let mut room = [0; 500];
+        let count = manager.recv(&mut room).unwrap();
+        String::from_utf8_lossy(&room[..count]).lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(heard(), "READY=1");
+    reload(&site, &[]).ok();
+    // Not a word of the trial between both.
+    assert_eq!((heard(), heard()), ("RELOADING=1".to_owned(), "READY=1".to_owned()));
+    reload(&site, &["--program", "/no/such/program"]);
+    assert_eq!((heard(), heard()), ("RELOADING=1".to_owned(), "READY=1".to_owned()), "it goes on");
+    let mut tool = std::net::TcpStream::connect(("127.0.0.1", site.port())).unwrap();
+    tool.set_read_timeout(Some(SOON)).unwrap();
+    tool.write_all(b"queue_status\n").unwrap();
+    let mut answer = String::new();
+    tool.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("tasks_running"), "{answer}");
+    assert_eq!(site.stop_master().code(), Some(0));
+    assert_eq!(heard(), "STOPPING=1");
+}

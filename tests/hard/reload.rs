@@ -1,11 +1,14 @@
 //! A planned restart in the middle of everything that a link can be in the middle of.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
-use testkit::Site;
+use testkit::{Site, SiteOptions};
 
-use crate::support::sim::SimWorker;
+use crate::support::sim::{SimWorker, greeting};
+use crate::support::tls::begin;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -145,4 +148,64 @@ fn an_output_that_does_not_come_to_its_end_keeps_the_program_as_it_is() {
     assert_eq!(site.read("out"), "abcd");
     reload(&site);
     assert_eq!(site.read("out"), "abcd");
+}
+
+#[test]
+fn a_crash_right_after_a_reload_runs_its_jobs_again_as_any_crash_does() {
+    let site = Site::start();
+    let mut worker = SimWorker::join(site.port());
+    let cluster = site.submit("executable = /bin/true\ntransfer_executable = false\nlog = log\nqueue 2\n");
+    while worker.line() != "end" {}
+    site.wait_until(SOON, "one job runs", || site.statuses(cluster).contains(&2));
+    reload(&site);
+    reload(&site);
+    site.kill_9();
+    site.start_master();
+    assert_eq!(site.statuses(cluster), [1, 1]);
+    let constraint = "VacateReason =?= \"the service was restarted\" && NumJobStarts == 1";
+    let again = site.condor("condor_q", &["-constraint", constraint, "-af", "ProcId"], "").ok().stdout;
+    assert_eq!(again.lines().count(), 1, "the crash, and not the reloads, has cost it its run");
+    let mut worker = SimWorker::join(site.port());
+    while worker.line() != "end" {}
+    site.wait_until(SOON, "one job runs again", || site.statuses(cluster).contains(&2));
+    let log = site.read("log");
+    assert_eq!((log.matches("\n001 (").count(), log.matches("\n004 (").count()), (2, 1), "{log}");
+}
+
+#[test]
+fn workers_inside_tls_keep_the_program_as_it_is_unless_their_jobs_may_run_again() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+    let master_args =
+        vec!["--tls-cert".into(), data.join("cert.pem").into(), "--tls-key".into(), data.join("key.pem").into()];
+    let site = Site::with(SiteOptions { master_args, ..SiteOptions::default() });
+    let mut clear = SimWorker::join(site.port());
+    let cluster = site.submit("executable = /bin/true\ntransfer_executable = false\nlog = log\nqueue 2\n");
+    while clear.line() != "end" {}
+    let stream = TcpStream::connect(("127.0.0.1", site.port())).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let mut sealed = begin(stream);
+    sealed.write_all(&greeting(1)).unwrap();
+    site.wait_until(SOON, "both jobs run", || site.statuses(cluster) == [2, 2]);
+    let refused = site.condor("awq", &["reload"], "");
+    assert_eq!(refused.code, Some(1), "{refused}");
+    let reason = "1 connections with 1 tasks use TLS and cannot be handed over; with --drop-tls they are closed and";
+    assert!(refused.stderr.contains(reason), "{refused}");
+    assert_eq!(site.statuses(cluster), [2, 2]);
+    let told = site.condor("awq", &["reload", "--drop-tls"], "").ok().stdout;
+    assert!(told.contains("1 connections, 1 tasks\n1 connections could not be handed over"), "{told}");
+    let mut statuses = site.statuses(cluster);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [1, 2], "the one in clear text runs on");
+    let mut rest = Vec::new();
+    // However the end comes.
+    let _ = sealed.read_to_end(&mut rest);
+    assert!(String::from_utf8_lossy(&rest).contains("task "), "it had its job");
+    // The port speaks both as before.
+    let stream = TcpStream::connect(("127.0.0.1", site.port())).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let mut sealed = begin(stream);
+    sealed.write_all(&greeting(1)).unwrap();
+    site.wait_until(SOON, "both jobs run", || site.statuses(cluster) == [2, 2]);
+    let log = site.read("log");
+    assert_eq!((log.matches("\n001 (").count(), log.matches("\n004 (").count()), (3, 1), "{log}");
 }
