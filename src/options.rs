@@ -180,6 +180,16 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strangers_max: Option<usize>,
 
+    /// Seconds of silence after which a worker with tasks is asked whether it lives; idle ones every 15 min [default: 120]
+    #[arg(long, env = "AWQ_KEEPALIVE_INTERVAL_S", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive_interval_s: Option<u64>,
+
+    /// Seconds that it has for the answer before it counts as lost and its jobs run elsewhere [default: 30]
+    #[arg(long, env = "AWQ_KEEPALIVE_TIMEOUT_S", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive_timeout_s: Option<u64>,
+
     /// Ask for a task's outputs and send the next task before the result is read [default: true]
     #[arg(long, env = "AWQ_ONE_WRITE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -287,6 +297,10 @@ pub struct Options {
     pub submission_max: u64,
     /// Most connections that have not introduced themselves.
     pub strangers_max: usize,
+    /// Seconds between checks of a peer with tasks (decision D47), at least one.
+    pub keepalive_interval_s: u64,
+    /// Seconds for its answer, at least one.
+    pub keepalive_timeout_s: u64,
     /// Decision D38.
     pub one_write: bool,
     /// Decision D44.
@@ -431,6 +445,8 @@ impl Settings {
             },
             submission_max: self.submission_max_mb.unwrap_or(1024).saturating_mul(1 << 20),
             strangers_max: self.strangers_max.unwrap_or(4096).max(1),
+            keepalive_interval_s: self.keepalive_interval_s.unwrap_or(120).clamp(1, 86_400),
+            keepalive_timeout_s: self.keepalive_timeout_s.unwrap_or(30).clamp(1, 86_400),
             one_write: self.one_write.unwrap_or(true),
             match_requirements: self.match_requirements.unwrap_or(true),
             local_jobs_max: self.local_jobs_max.unwrap_or(20),

@@ -264,6 +264,8 @@ fn config(
         one_write: options.one_write,
         match_requirements: options.match_requirements,
         local_jobs_max: options.local_jobs_max,
+        check_busy_s: options.keepalive_interval_s,
+        check_answer_s: options.keepalive_timeout_s,
         concurrency_limits: options.concurrency_limits.clone(),
         outputs_fsync: options.outputs_fsync,
         history: options.history.jobs > 0,

@@ -8,6 +8,7 @@ mod support;
 mod attacks;
 mod bad_input;
 mod compaction;
+mod cut_off;
 mod durable;
 mod full_disk;
 mod never_zero;
