@@ -21,6 +21,8 @@ enum Key {
     Help,
     Version,
     Name,
+    Pool,
+    Address,
     Constraint,
     All,
 }
@@ -30,8 +32,8 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("help", 1)], Takes::Nothing, Key::Help),
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("name", 1)], Takes::Words(1), Key::Name),
-    accept(&[("pool", 1)], Takes::Words(1)),
-    accept(&[("addr", 2)], Takes::Words(1)),
+    on(&[("pool", 1)], Takes::Words(1), Key::Pool),
+    on(&[("addr", 2)], Takes::Words(1), Key::Address),
     accept(&[("stm", 1)], Takes::Words(1)),
     on(&[("constraint", 1)], Takes::Words(1), Key::Constraint),
     on(&[("all", 1)], Takes::Nothing, Key::All),
@@ -49,6 +51,7 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
         Err(Instead::Help) => Outcome { err: USAGE.into(), ..Outcome::default() },
         Err(Instead::Version) => version::answer(),
         Err(Instead::Mistake(line)) => Outcome::failure(format!("{line}\n{USAGE}")),
+        Err(Instead::Line(line)) => Outcome::failure(format!("{line}\n")),
     }
 }
 
@@ -65,6 +68,8 @@ enum Instead {
     Version,
     /// The usage follows.
     Mistake(String),
+    /// A line alone.
+    Line(String),
 }
 
 fn read(arguments: &[String]) -> Result<Order, Instead> {
@@ -81,6 +86,7 @@ fn read(arguments: &[String]) -> Result<Order, Instead> {
             Step::Option { key, words, .. } => match key {
                 Key::Help => return Err(Instead::Help),
                 Key::Version => return Err(Instead::Version),
+                Key::Pool | Key::Address => {}
                 Key::Name => name = Some(words[0].clone()),
                 Key::Constraint => wanted.push(words[0].clone()),
                 Key::All => all = true,
@@ -88,8 +94,14 @@ fn read(arguments: &[String]) -> Result<Order, Instead> {
             Step::Unknown(typed) | Step::Refused { typed, .. } => {
                 return Err(Instead::Mistake(format!("Unrecognized option: {typed}")));
             }
-            Step::Missing { typed, .. } => {
-                return Err(Instead::Mistake(format!("condor_transfer_data: {typed} requires another argument")));
+            Step::Missing { key, .. } => {
+                let option = match key {
+                    Some(Key::Constraint) => "-constraint",
+                    Some(Key::Address) => "-addr",
+                    Some(Key::Pool) => "-pool",
+                    _ => "-name",
+                };
+                return Err(Instead::Line(format!("condor_transfer_data: {option} requires another argument")));
             }
         }
     }
@@ -170,9 +182,12 @@ mod tests {
 
     #[test]
     fn mistakes_show_the_usage() {
-        for line in [&[][..], &["-nosuch"], &["-name"], &["-all", "7"]] {
+        for line in [&[][..], &["-nosuch"], &["-all", "7"]] {
             assert!(matches!(words(line), Err(Instead::Mistake(_))), "{line:?}");
         }
+        let alone =
+            |option: &str| Err(Instead::Line(format!("condor_transfer_data: {option} requires another argument")));
+        assert_eq!((words(&["-n"]), words(&["7", "-const"])), (alone("-name"), alone("-constraint")));
         assert_eq!((words(&["-h"]), words(&["-version"])), (Err(Instead::Help), Err(Instead::Version)));
     }
 }

@@ -30,6 +30,8 @@ enum Key {
     Num,
     Wait,
     AllEvents,
+    EventId,
+    Log,
 }
 
 const TABLE: &[Entry<Key>] = &[
@@ -37,7 +39,9 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("debug", 1)], Takes::Nothing, Key::Debug),
     on(&[("status", 1)], Takes::Nothing, Key::Status),
-    on_colon(&[("echo", 1)], Takes::Nothing, Key::Echo),
+    on_colon(&[("echo", 2)], Takes::Nothing, Key::Echo),
+    on_colon(&[("event-id", 2)], Takes::Words(1), Key::EventId),
+    on(&[("log", 3)], Takes::Words(1), Key::Log),
     on(&[("num", 1)], Takes::Words(1), Key::Num),
     on(&[("wait", 1)], Takes::Words(1), Key::Wait),
     on(&[("allevents", 1)], Takes::Nothing, Key::AllEvents),
@@ -53,8 +57,11 @@ struct Wish {
     debug: bool,
     echo: Option<Form>,
     num: Option<usize>,
+    /// Zero: what is there is read, and no event is waited for.
     wait: Option<Duration>,
     all_events: bool,
+    /// So many events of this number are waited for, not the ends of jobs.
+    events: Option<(u16, usize)>,
 }
 
 /// `condor_wait [OPTIONS] LOG [JOB]`; what it tells on the way is collected.
@@ -75,24 +82,26 @@ pub fn run_telling(arguments: &[String], told: &mut dyn Write, world: &World) ->
 
 fn read(arguments: &[String]) -> Result<Wish, Outcome> {
     let mut wish = Wish::default();
-    let mut words_seen = 0;
+    let (mut log, mut number): (Option<&str>, Option<&str>) = (None, None);
     for step in Walk::new(TABLE, arguments) {
         let (key, colon, words) = match step {
             Step::Word(word) => {
-                match words_seen {
-                    0 => wish.log = word.to_owned(),
-                    1 => {
-                        wish.job = job(word).ok_or_else(|| usage(&format!("Couldn't understand job number {word}")))?
-                    }
-                    _ => return Err(usage("Too many arguments")),
+                match (log, number) {
+                    (None, _) => log = Some(word),
+                    (Some(_), None) => number = Some(word),
+                    (Some(_), Some(_)) => return Err(usage(&format!("Extra argument: {word}\n"))),
                 }
-                words_seen += 1;
+                continue;
+            }
+            // All clusters.
+            Step::Unknown("-1") if log.is_some() && number.is_none() => {
+                number = Some("-1");
                 continue;
             }
             Step::Option { key, colon, words } => (key, colon, words),
-            Step::Unknown(typed) | Step::Missing { typed, .. } | Step::Refused { typed, .. } => {
-                return Err(usage(&format!("Couldn't understand {typed}")));
-            }
+            Step::Missing { key: Some(Key::EventId), .. } => return Err(usage("-event-id requires an id")),
+            Step::Missing { typed, .. } => return Err(usage(&format!("{typed} requires an argument"))),
+            Step::Unknown(_) | Step::Refused { .. } => return Err(Outcome::failure(USAGE)),
         };
         match key {
             Key::Help => return Err(Outcome { err: USAGE.into(), ..Outcome::default() }),
@@ -101,22 +110,34 @@ fn read(arguments: &[String]) -> Result<Wish, Outcome> {
             Key::Status => wish.status = true,
             // As recorded: the echo has the dates of old whatever the log has.
             Key::Echo => wish.echo = Some(Form::LEGACY.with_options(&colon.unwrap_or("").replace(':', ","))),
+            Key::Num if wish.all_events => return Err(usage("-num cannot be used with -allevents")),
             Key::Num => match words[0].parse() {
                 Ok(num) if num > 0 => wish.num = Some(num),
-                _ => return Err(usage("-num wants a positive number")),
+                _ => return Err(usage("-num must be greater than zero")),
             },
             Key::Wait => match words[0].parse() {
                 Ok(seconds) => wish.wait = Some(Duration::from_secs(seconds)),
                 Err(_) => return Err(usage("-wait wants a number of seconds")),
             },
+            Key::AllEvents if wish.num.is_some() => return Err(usage("-allevents cannot be used with -num")),
             Key::AllEvents => wish.all_events = true,
+            Key::EventId => {
+                let count = colon.map_or(Ok(1), str::parse);
+                match (words[0].parse(), count) {
+                    (Ok(id), Ok(count)) if count > 0 => wish.events = Some((id, count)),
+                    _ => return Err(usage("-event-id wants the number of an event, and how many of it")),
+                }
+            }
+            Key::Log => log = Some(&words[0]),
         }
     }
-    if words_seen == 0 {
-        return Err(Outcome::failure(USAGE));
+    wish.log = log.ok_or_else(|| Outcome::failure(USAGE))?.to_owned();
+    if let Some(word) = number.filter(|word| *word != "-1") {
+        let misread = || Outcome::failure(format!("Couldn't understand job number: {word}\n"));
+        wish.job = job(word).ok_or_else(misread)?;
     }
-    if wish.all_events && wish.num.is_some() {
-        return Err(usage("-allevents cannot be used with -num"));
+    if wish.all_events && wish.wait.is_none() {
+        wish.wait = Some(Duration::ZERO);
     }
     Ok(wish)
 }
@@ -223,9 +244,6 @@ fn status_line(event: &Event) -> Option<String> {
         Kind::Execute(execute) => format!("executing on host {}", execute.host),
         Kind::Terminated(_) => "completed".to_owned(),
         Kind::Aborted(_) => "aborted".to_owned(),
-        Kind::Evicted(_) => "evicted".to_owned(),
-        Kind::Held(_) => "held".to_owned(),
-        Kind::Released(_) => "released".to_owned(),
         _ => return None,
     };
     let EventJob { cluster, proc_, subproc } = event.job;
@@ -246,6 +264,7 @@ fn watch(wish: &Wish, told: &mut dyn Write, world: &World) -> Outcome {
     let deadline = wish.wait.map(|wait| Instant::now() + wait);
     let offset = |at_s: i64| world.clock.offset_s(at_s);
     let mut jobs = Jobs::default();
+    let mut found = 0;
     loop {
         let grew = match tail.more() {
             Ok(grew) => grew,
@@ -267,15 +286,33 @@ fn watch(wish: &Wish, told: &mut dyn Write, world: &World) -> Outcome {
                 // The spelling is HTCondor's.
                 return Outcome::answer(format!("Specifed number of jobs ({}) done.\n", jobs.ended));
             }
+            if let Some((id, count)) = wish.events
+                && event.kind.number() == id
+            {
+                found += 1;
+                if found >= count {
+                    return Outcome::answer(format!("Got {found} events of id {id}\n"));
+                }
+            }
         }
         if !grew {
-            if jobs.all_over() && wish.num.is_none() {
+            if jobs.all_over() && wish.num.is_none() && wish.events.is_none() && !wish.all_events {
                 return Outcome::answer("All jobs done.\n");
+            }
+            if wish.wait.is_some_and(|wait| wait.is_zero()) {
+                return Outcome::default();
             }
             let now = Instant::now();
             let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
-                return Outcome { code: 1, out: "Time expired.\n".into(), err: Vec::new() };
+                let unmentioned = if wish.job[0].is_some() { "that job" } else { "any jobs" };
+                return match wish.events {
+                    _ if !jobs.over.is_empty() => Outcome { code: 1, out: "Time expired.\n".into(), err: Vec::new() },
+                    Some((id, _)) if wish.job[0].is_none() => {
+                        Outcome::failure(format!("Saw only {found} events of id {id}!\n"))
+                    }
+                    _ => Outcome::failure(format!("This log does not mention {unmentioned}!\n")),
+                };
             }
             std::thread::sleep(left.map_or(PAUSE, |left| left.min(PAUSE)));
         }
@@ -301,17 +338,27 @@ mod tests {
         );
         assert_eq!(wish("w.log 7").unwrap().job, [Some(7), None, None]);
         assert_eq!(wish("-echo:UTC:JSON w.log").unwrap().echo, Some(Form::LEGACY.with_options("UTC,JSON")));
-        for bad in [
-            "",
-            "w.log x",
-            "w.log 1.2.3.4",
-            "-num 0 w.log",
-            "-wait x w.log",
-            "-nosuch w.log",
-            "w.log 1 2",
-            "-num 1 -all w.log",
+        assert_eq!(wish("-event-id:3 12 w.log").unwrap().events, Some((12, 3)));
+        let got = wish("-log w.log -1 -all").unwrap();
+        assert_eq!((got.log.as_str(), got.job, got.wait), ("w.log", [None; 3], Some(Duration::ZERO)));
+        for (bad, line) in [
+            ("", ""),
+            ("-nosuch w.log", ""),
+            ("w.log x", "Couldn't understand job number: x\n"),
+            ("w.log 1.2.3.4", "Couldn't understand job number: 1.2.3.4\n"),
+            ("-num 0 w.log", "-num must be greater than zero\n"),
+            ("w.log -num", "-num requires an argument\n"),
+            ("-wait x w.log", "-wait wants a number of seconds\n"),
+            ("w.log -event-id", "-event-id requires an id\n"),
+            ("w.log 1 2", "Extra argument: 2\n\n"),
+            ("-num 1 -all w.log", "-allevents cannot be used with -num\n"),
+            ("-all -num 1 w.log", "-num cannot be used with -allevents\n"),
         ] {
-            assert_eq!(wish(bad).unwrap_err().code, 1, "{bad}");
+            let outcome = wish(bad).unwrap_err();
+            let err = String::from_utf8(outcome.err).unwrap();
+            let alone = line.starts_with("Couldn't");
+            let wanted = if alone { line.to_owned() } else { format!("{line}{USAGE}") };
+            assert_eq!((outcome.code, err), (1, wanted), "{bad}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod dice;
 mod expressions;
+mod lines;
 mod logs;
 mod python;
 mod submits;

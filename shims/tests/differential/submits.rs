@@ -1,4 +1,4 @@
-//! Six hundred generated submit files: the same jobs with the same attributes.
+//! Fifteen hundred generated submit files: the same jobs with the same attributes. `lines` has what they are made of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use serde_json::json;
 use submit_lang::{ClusterText, Options, dry_run_ads};
 
 use crate::dice::{Dice, SEED};
+use crate::lines::LINES;
 use crate::python;
 
 #[allow(dead_code, unreachable_pub)]
@@ -14,7 +15,7 @@ mod site;
 
 use site::Site;
 
-const COUNT: usize = 600;
+const COUNT: usize = 1_500;
 
 /// When the jobs are submitted, seconds since 1970.
 const QDATE_S: i64 = 1_790_000_000;
@@ -29,6 +30,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("JobSubmitMethod", "says that it was Python"),
     ("Owner", "the reader leaves it to the schedd"),
     ("QDate", "the reader takes its own clock"),
+    ("ScheddInterval", "of the schedd's configuration"),
     ("SubmitVersion", "new in 25"),
     ("TransferInputSizeMB", "24 rounds down, 25 up"),
 ];
@@ -41,54 +43,6 @@ const CLAUSE_OF_25: (&str, &str) = (
     "(versionGE(split(TARGET.CondorVersion)[1],\"25.12.0\") || (TARGET.Disk >= RequestDisk))",
     "(TARGET.Disk >= RequestDisk)",
 );
-
-/// Lines with what may stand in the place of `@`.
-const LINES: &[(&str, &[&str])] = &[
-    (
-        "arguments = @",
-        &["a b c", "\"a 'b c' \"\"d\"\"\"", "$(Process) $(Cluster)", "x\\\"y", "$(V) $(W:none)", "$$(Cpus)"],
-    ),
-    ("environment = @", &["A=1;B=2", "\"A=1 B='x y' C=it''s\"", "A=$(V)", "|A=1|B=;"]),
-    ("request_memory = @", &["100", "2GB", "1.5 G", "512 KB", "2 * 1024", "ifThenElse(x, 1, 2)"]),
-    ("request_disk = @", &["1000", "1GB", "20 MB", "DiskUsage * 2"]),
-    ("request_cpus = @", &["1", "4", "2 + 2"]),
-    ("request_gpus = @", &["1", "2"]),
-    ("output = @", &["out", "out.$(Process)", "/dev/null", "$(V).out"]),
-    ("error = @", &["err.$(Cluster).$(Process)", "e"]),
-    ("log = @", &["j.log", "log.$(Cluster)"]),
-    ("priority = @", &["0", "5", "-3"]),
-    ("+Mine = @", &["1", "\"text\"", "a + 1", "{1, 2}", "true"]),
-    ("MY.Other = @", &["2.5", "[a = 1]", "undefined", "strcat(\"a\", \"b\")"]),
-    ("requirements = @", &["Memory > 100", "Arch == \"X86_64\"", "TARGET.HasX =?= true && (Disk > 1 || Cpus > 2)"]),
-    ("rank = @", &["Memory", "-Cpus * 2.0"]),
-    ("hold = @", &["true", "false"]),
-    ("notification = @", &["never", "always", "complete", "error"]),
-    ("periodic_remove = @", &["JobStatus == 5 && CurrentTime - EnteredCurrentStatus > 60", "false"]),
-    ("periodic_hold = @", &["NumJobStarts > 3", "true"]),
-    ("on_exit_remove = @", &["ExitCode == 0", "true"]),
-    ("on_exit_hold = @", &["ExitBySignal", "false"]),
-    ("leave_in_queue = @", &["true", "JobStatus == 4"]),
-    ("max_retries = @", &["3", "1"]),
-    ("success_exit_code = @", &["1", "0"]),
-    ("batch_name = @", &["all", "\"two words\"", "b$(Cluster)"]),
-    ("transfer_executable = @", &["true", "false"]),
-    ("should_transfer_files = @", &["YES", "NO", "IF_NEEDED"]),
-    ("transfer_output_files = @", &["a, b", "c"]),
-    ("transfer_output_remaps = @", &["\"a=b;c=d\""]),
-    ("kill_sig = @", &["SIGTERM", "9"]),
-    ("job_lease_duration = @", &["600", "7200"]),
-    ("concurrency_limits = @", &["a, b:2", "X"]),
-    ("accounting_group = @", &["g.h"]),
-    ("nice_user = @", &["false"]),
-    ("description = @", &["what it is", "\"q\""]),
-    ("stream_output = @", &["true", "false"]),
-    ("coresize = @", &["0", "100"]),
-    ("V = @", &["1", "value", "$(Process)", "$INT(X,%03d)", "$F(path)"]),
-    ("X = @", &["7", "3 * 4"]),
-    ("path = @", &["/a/b.c", "rel/d.tar.gz"]),
-    ("if @", &["true\n+Yes = 1\nelse\n+No = 1\nendif", "defined V\n+HasV = 1\nendif", "$(X:0) > 5\n+Big = 1\nendif"]),
-    ("@", &["# a comment", "", "arguments = \\\n continued"]),
-];
 
 /// Statements, how many jobs an item has, and the items as the reader wants them: names with values.
 type Queue = (&'static str, usize, Option<&'static [&'static [(&'static str, &'static str)]]>);

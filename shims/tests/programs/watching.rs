@@ -1,4 +1,4 @@
-//! Programs around the end of a job: `condor_watch_q`, `condor_tail`, `condor_history -file`.
+//! Programs around the end of a job: `condor_watch_q`, `condor_tail`, `condor_wait`, `condor_history -file`.
 
 use classad::ClassAd;
 
@@ -71,4 +71,34 @@ fn a_classic_history_file_is_read_without_a_master() {
     assert_eq!(bench.answer("condor_history", &words), "2 3\n1 4\n");
     let words = ["-f", "history", "-backwards", "-match", "1", "-constraint", "JobStatus == 4", "-af", "ClusterId"];
     assert_eq!(bench.answer("condor_history", &words), "1\n");
+}
+
+#[test]
+fn a_log_is_read_to_its_end_or_to_an_event() {
+    let bench = Bench::without_master();
+    let event =
+        |number: u16, job: &str, line: &str| format!("{number:03} ({job}.000) 2026-11-21 19:00:00 {line}\n...\n");
+    bench.write(
+        "w.log",
+        &[
+            event(0, "007.000", "Job submitted from host: <127.0.0.1:9618>"),
+            event(1, "007.000", "Job executing on host: <10.0.0.5:9618>"),
+            event(37, "007.-01", "Job Materialization Paused"),
+            event(12, "007.000", "Job was held.\n\tReason\n\tCode 1 Subcode 0"),
+        ]
+        .concat(),
+    );
+    let wait = |words: &[&str]| {
+        let outcome = bench.run("condor_wait", words);
+        (outcome.code, text(&outcome.out), text(&outcome.err))
+    };
+    let said = |code: i32, out: &str| (code, out.to_owned(), String::new());
+    assert_eq!(wait(&["-wait", "0", "w.log"]), said(0, ""));
+    assert_eq!(wait(&["-all", "-log", "w.log"]), said(0, ""));
+    let status = "7.0.0 submitted\n7.0.0 executing on host <10.0.0.5:9618>\n";
+    assert_eq!(wait(&["-status", "-wait", "0", "w.log", "-1"]), said(0, status));
+    assert_eq!(wait(&["-event-id", "12", "w.log"]), said(0, "Got 1 events of id 12\n"));
+    assert_eq!(wait(&["-event-id:2", "12", "-wait", "0", "w.log"]), said(0, ""));
+    bench.write("empty.log", "");
+    assert_eq!(wait(&["empty.log"]), said(0, "All jobs done.\n"));
 }
