@@ -23,8 +23,9 @@ use crate::driver::Shell;
 use crate::signals;
 use crate::systemd::Manager;
 
-/// Between two looks whether all is at rest.
+/// Between two looks whether all is at rest, and so many times what a look takes: it goes over all links.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LOOK_SHARE: u32 = 5;
 
 /// How long clients may take to get their answers; others wait meanwhile, half a minute at most.
 const CLIENTS_MAX: Duration = Duration::from_secs(10);
@@ -149,13 +150,14 @@ async fn come_to_rest(shell: &Shell, wait: Duration) -> Result<(), String> {
 /// Waits until nothing is said any more.
 async fn quiet(most: Duration, mut unrest: impl FnMut() -> Option<String>) -> Result<(), String> {
     let begin = Instant::now();
-    while let Some(what) = unrest() {
+    loop {
+        let look = Instant::now();
+        let Some(what) = unrest() else { return Ok(()) };
         if begin.elapsed() >= most {
             return Err(format!("after {} s {what}; try again, or give more time with --wait", most.as_secs()));
         }
-        sleep(LOOK_EVERY).await;
+        sleep(LOOK_EVERY.max(look.elapsed() * LOOK_SHARE)).await;
     }
-    Ok(())
 }
 
 /// Becomes the new program, or says why not.
