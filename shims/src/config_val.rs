@@ -44,7 +44,7 @@ const TABLE: &[Entry<Key>] = &[
 /// Where every value comes from.
 const PLACE: &str = "<alien-workqueue>";
 
-/// What `-raw` says of settings whose values are the master's own business.
+/// What `-raw` says of settings that are made of others.
 const RAW: &[(&str, &str)] = &[("SPOOL", "$(LOCAL_DIR)/spool")];
 
 /// Names with a value, sorted. The last three are HTCondor's defaults, and true here: a user is who the socket says.
@@ -57,10 +57,13 @@ const NAMES: &[&str] = &[
     "FILESYSTEM_DOMAIN",
     "FULL_HOSTNAME",
     "HOSTNAME",
+    "LOCAL_DIR",
+    "LOG",
     "MAX_JOBS_RUNNING",
     "SCHEDD_HOST",
     "SCHEDD_NAME",
     "SOFT_UID_DOMAIN",
+    "SPOOL",
     "TRUST_LOCAL_UID_DOMAIN",
     "TRUST_UID_DOMAIN",
     "UID_DOMAIN",
@@ -122,21 +125,33 @@ struct Settings {
     domain: String,
     address: Option<String>,
     history: String,
+    /// The state dir, in which the history is.
+    local_dir: String,
+    /// The work dir. Nothing writes logs of its own: they are where the master's standard error goes.
+    work_dir: String,
 }
 
 impl Settings {
     fn find(world: &World) -> Settings {
+        let file = crate::history::file(world);
+        let local_dir = file.parent().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default();
+        let work_dir = world.work_dir.to_string_lossy().into_owned();
         let asked = Client::connect(&world.work_dir, std::time::Duration::ZERO);
         match asked.and_then(|client| client.ask(&Request::Ping, &[])) {
             Ok(answer) => {
                 let site = answer.site;
-                Settings { host: site.host, domain: site.domain, address: Some(site.address), history: site.history }
+                let (address, history) = (Some(site.address), site.history);
+                let dir = std::path::Path::new(&history).parent().filter(|dir| dir.is_absolute());
+                let local_dir = dir.map_or(local_dir, |dir| dir.to_string_lossy().into_owned());
+                Settings { host: site.host, domain: site.domain, address, history, local_dir, work_dir }
             }
             Err(_) => Settings {
                 host: world.host.clone(),
                 domain: world.domain().to_owned(),
                 address: None,
-                history: crate::history::file(world).to_string_lossy().into_owned(),
+                history: file.to_string_lossy().into_owned(),
+                local_dir,
+                work_dir,
             },
         }
     }
@@ -161,6 +176,9 @@ impl Settings {
             "HOSTNAME" => self.host.split('.').next().unwrap_or_default().to_owned(),
             "UID_DOMAIN" | "FILESYSTEM_DOMAIN" => self.domain.clone(),
             "COLLECTOR_HOST" => self.address.clone().unwrap_or_else(|| self.host.clone()),
+            "LOCAL_DIR" => self.local_dir.clone(),
+            "SPOOL" => format!("{}/spool", self.local_dir),
+            "LOG" => self.work_dir.clone(),
             "HISTORY" if self.history.is_empty() => return None,
             "HISTORY" => self.history.clone(),
             // The master listens on whatever the machine has (decision D7).
@@ -189,7 +207,15 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_value() {
-        let settings = Settings { host: "a.b".into(), domain: "b".into(), address: None, history: String::new() };
+        let settings = Settings {
+            host: "a.b".into(),
+            domain: "b".into(),
+            address: None,
+            history: String::new(),
+            local_dir: "/s".into(),
+            work_dir: "/w".into(),
+        };
+        assert_eq!(settings.value("spool").as_deref(), Some("/s/spool"));
         assert!(NAMES.is_sorted());
         assert!(NAMES.iter().all(|name| settings.value(name).is_some()));
     }

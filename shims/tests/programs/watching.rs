@@ -102,3 +102,13 @@ fn a_log_is_read_to_its_end_or_to_an_event() {
     bench.write("empty.log", "");
     assert_eq!(wait(&["empty.log"]), said(0, "All jobs done.\n"));
 }
+
+#[test]
+fn places_are_told_with_and_without_a_master() {
+    for bench in [Bench::new(), Bench::without_master()] {
+        let value = |name: &str| bench.answer("condor_config_val", &[name]).trim().to_owned();
+        assert!(value("LOCAL_DIR").starts_with('/') && value("LOG").starts_with('/'), "{}", value("LOCAL_DIR"));
+        assert_eq!(value("SPOOL"), format!("{}/spool", value("LOCAL_DIR")));
+        assert_eq!(bench.answer("condor_config_val", &["-raw", "SPOOL"]), "$(LOCAL_DIR)/spool\n");
+    }
+}
