@@ -23,6 +23,7 @@ mod matching;
 mod memory;
 mod ownership;
 mod policies;
+mod reloads;
 mod running;
 mod spooled;
 mod steady;
