@@ -132,6 +132,7 @@ pub(super) fn read(arguments: &[String]) -> Asked {
     };
     let mut columns = Columns::default();
     let mut view = View::Table;
+    let mut has_since = false;
     for step in Walk::new(TABLE, arguments) {
         let (key, colon, words) = match step {
             Step::Word(word) => {
@@ -139,12 +140,7 @@ pub(super) fn read(arguments: &[String]) -> Asked {
                 continue;
             }
             Step::Option { key, colon, words } => (key, colon.unwrap_or(""), words),
-            Step::Missing { key: Some(Key::Format), .. } => {
-                return mistake("Error: -format requires format and attribute parameters".into());
-            }
-            Step::Missing { typed, .. } => {
-                return mistake(format!("Error: Argument {typed} requires another parameter"));
-            }
+            Step::Missing { key, typed } => return mistake(missing(key, typed)),
             Step::Refused { typed, why } => return mistake(format!("Error: {typed}: {why} by alien-workqueue")),
             Step::Unknown(typed) => {
                 return Asked::Mistake { usage: true, line: format!("Error: Unknown argument {typed}") };
@@ -152,7 +148,11 @@ pub(super) fn read(arguments: &[String]) -> Asked {
         };
         match key {
             Key::File => wish.file = Some(words[0].clone()),
+            Key::Local if wish.name.is_some() => {
+                return mistake("Error: Arguments -local and -name cannot be used together".into());
+            }
             Key::Local => wish.local = true,
+            Key::Name if wish.local => return mistake("Error: -local and -name cannot be used together".into()),
             Key::Name => wish.name = Some(words[0].clone()),
             Key::Constraint => match classad::parse_expr(&words[0]) {
                 Ok(_) => wish.query.select.constraints.push(words[0].clone()),
@@ -163,15 +163,29 @@ pub(super) fn read(arguments: &[String]) -> Asked {
                 Ok(number) => wish.query.scan_limit = Some(number),
                 Err(_) => return mistake(format!("Error: a number is expected, not {}", words[0])),
             },
+            Key::Since if wish.query.forwards => return mistake(NO_SINCE.into()),
             Key::Since => match since(&words[0]) {
-                Some(until) => wish.query.until.push(until),
-                None => return mistake(format!("Error:  could not parse -since {}", words[0])),
+                Some(until) => {
+                    wish.query.until.push(until);
+                    has_since = true;
+                }
+                None => {
+                    let line = format!(
+                        "Error: invalid -since constraint: {}\n\tconstraint must be a job-id, or expression.",
+                        words[0]
+                    );
+                    return mistake(line);
+                }
             },
-            Key::CompletedSince => match words[0].parse::<i64>() {
-                Ok(time_s) => wish.query.until.push(format!("CompletionDate < {time_s}")),
-                Err(_) => return mistake(format!("Error: -completedsince wants seconds since 1970, not {}", words[0])),
-            },
+            Key::CompletedSince => {
+                let until = format!("CompletionDate <= {}", words[0]);
+                if classad::parse_expr(&until).is_err() {
+                    return mistake(format!("Error: '{}' not valid parameter for -completedsince ", words[0]));
+                }
+                wish.query.until.push(until);
+            }
             Key::Backwards => wish.query.forwards = false,
+            Key::Forwards if has_since => return mistake(NO_SINCE.into()),
             Key::Forwards => wish.query.forwards = true,
             Key::Long => match AdForm::named(colon) {
                 Some(form) => view = View::Ads(form),
@@ -190,7 +204,11 @@ pub(super) fn read(arguments: &[String]) -> Asked {
             Key::Format => columns.format(&words[0], &words[1]),
             Key::Auto => {
                 if !columns.auto(colon, words) {
-                    return mistake("Error: -autoformat requires at least one attribute parameter".into());
+                    return mistake(
+                        "Error: Argument -autoformat requires at least one attribute parameter\n\
+                         \t\te.g. condor_history -autoformat ClusterId"
+                            .into(),
+                    );
                 }
             }
             Key::PrintFormat => match print_format::load(&words[0]) {
@@ -211,6 +229,25 @@ pub(super) fn read(arguments: &[String]) -> Asked {
     }
     wish.view = if columns.is_empty() { view } else { View::Columns(columns) };
     Asked::Wish(Box::new(wish))
+}
+
+const NO_SINCE: &str = "Error: Argument -forwards cannot be combined with -since.";
+
+fn missing(key: Option<Key>, typed: &str) -> String {
+    match key {
+        Some(Key::Format) => "Error: Argument -format requires a spec and classad attribute name as parameters.\n\
+                              \t\te.g. condor_history -format '%d' ClusterId"
+            .into(),
+        Some(Key::Limit) => "Error: Argument -match requires a number value as a parameter.".into(),
+        Some(Key::ScanLimit) => format!("Error: Argument {typed} requires a number value  as a parameter."),
+        Some(Key::Attributes) => "Error: Argument -attributes must be followed by a list of attributes".into(),
+        Some(Key::PrintFormat) => "Error: Argument -print-format requires a filename argument".into(),
+        Some(Key::CompletedSince) => "Error: Argument -completedsince requires another parameter.".into(),
+        Some(Key::Name) => "Error: Argument -name requires name of a remote schedd\n\
+                            \t\te.g. condor_history -name submit.example.com "
+            .into(),
+        _ => format!("Error: Argument {typed} requires another parameter"),
+    }
 }
 
 fn cannot_execute(why: &str, file: &str) -> String {

@@ -205,7 +205,23 @@ fn read(arguments: &[String]) -> Result<Wish, Outcome> {
             Step::Unknown(typed) => {
                 return mistake(format!(" Unknown option {typed}\n{}", USAGE.trim_end_matches('\n')));
             }
-            Step::Missing { typed, .. } => return mistake(format!("Argument {typed} requires another parameter")),
+            Step::Missing { key: Some(Key::PrintFormat), .. } => {
+                return mistake("Argument -print-format requires a filename argument".into());
+            }
+            Step::Missing { key, .. } => {
+                let what = match key {
+                    Some(Key::Format) => "-format requires two other arguments",
+                    Some(Key::Constraint) => "-constraint requires another argument",
+                    Some(Key::Limit) => "-limit requires one additional argument",
+                    Some(Key::Attributes) => "-attributes requires one additional argument",
+                    Some(Key::Sort) => "-sort requires another argument",
+                    Some(Key::Ads) => "-ads requires a filename argument",
+                    Some(Key::Pool) => "-pool requires a hostname as an argument.",
+                    _ => "an argument is missing",
+                };
+                let lines = format!("condor_status: {what}\nUse \"condor_status -help\" for details\n");
+                return Err(Outcome::failure(lines));
+            }
             Step::Refused { typed, why } => return mistake(format!("{typed}: {why}")),
         };
         match key {

@@ -73,3 +73,44 @@ fn without_a_master_nothing_is_on_standard_output() {
         assert!(!outcome.err.is_empty(), "{name} says why");
     }
 }
+
+#[test]
+fn what_is_missing_behind_an_option_is_told_in_htcondors_words() {
+    let bench = Bench::new();
+    let status = |what: &str| format!("condor_status: {what}\nUse \"condor_status -help\" for details\n");
+    let line = |text: &str| format!("{text}\n");
+    let once = "Error: Argument -forwards cannot be combined with -since.\n";
+    for (program, words, wanted) in [
+        ("condor_status", &["-constraint"][..], status("-constraint requires another argument")),
+        ("condor_status", &["-lim"], status("-limit requires one additional argument")),
+        ("condor_status", &["-format", "%s"], status("-format requires two other arguments")),
+        ("condor_status", &["-sort"], status("-sort requires another argument")),
+        ("condor_history", &["-constr"], line("Error: Argument -constr requires another parameter")),
+        ("condor_history", &["-limit"], line("Error: Argument -match requires a number value as a parameter.")),
+        ("condor_history", &["-attr"], line("Error: Argument -attributes must be followed by a list of attributes")),
+        ("condor_history", &["-completedsince", "1 +"], line("Error: '1 +' not valid parameter for -completedsince ")),
+        ("condor_history", &["-local", "-name", "x"], line("Error: -local and -name cannot be used together")),
+        (
+            "condor_history",
+            &["-name", "x", "-local"],
+            line("Error: Arguments -local and -name cannot be used together"),
+        ),
+        ("condor_history", &["-since", "3", "-forwards"], once.to_owned()),
+        ("condor_history", &["-forwards", "-since", "3"], once.to_owned()),
+    ] {
+        let outcome = bench.run(program, words);
+        assert_eq!((outcome.code, text(&outcome.out), text(&outcome.err)), (1, String::new(), wanted), "{words:?}");
+    }
+}
+
+#[test]
+fn a_history_since_a_time_leaves_out_what_ended_at_that_time() {
+    let bench = Bench::new();
+    let past = |cluster: i64, at_s: i64| {
+        let text = format!("ClusterId = {cluster}\nProcId = 0\nJobStatus = 4\nCompletionDate = {at_s}\n");
+        classad::ClassAd::from_old_text(&text).unwrap()
+    };
+    bench.master().state().past = vec![past(9, 300), past(8, 200), past(7, 100)];
+    let since = |time: &str| bench.answer("condor_history", &["-completedsince", time, "-af", "ClusterId"]);
+    assert_eq!((since("200"), since("199"), since("100 + 99")), ("9\n".into(), "9\n8\n".into(), "9\n8\n".into()));
+}
