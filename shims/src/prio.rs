@@ -17,6 +17,7 @@ enum Key {
     Help,
     Version,
     Name,
+    Pool,
     Priority,
     All,
 }
@@ -26,7 +27,7 @@ const TABLE: &[Entry<Key>] = &[
     on(&[("help", 1)], Takes::Nothing, Key::Help),
     on(&[("version", 1)], Takes::Nothing, Key::Version),
     on(&[("name", 1)], Takes::Words(1), Key::Name),
-    accept(&[("pool", 3)], Takes::Words(1)),
+    on(&[("pool", 3)], Takes::Words(1), Key::Pool),
     on(&[("p", 1)], Takes::Words(1), Key::Priority),
     on(&[("all", 1)], Takes::Nothing, Key::All),
 ];
@@ -40,6 +41,7 @@ pub fn run(arguments: &[String], _stdin: &mut dyn Read, world: &World) -> Outcom
         Err(Instead::Help) => Outcome { err: USAGE.into(), ..Outcome::default() },
         Err(Instead::Version) => version::answer(),
         Err(Instead::Mistake(line)) => Outcome::failure(format!("{line}\n{USAGE}")),
+        Err(Instead::OwnLine(line)) => Outcome::failure(format!("{}: {line}\n", world.program)),
     }
 }
 
@@ -59,13 +61,15 @@ enum Instead {
     Version,
     /// The usage follows.
     Mistake(String),
+    /// One line behind the program's name.
+    OwnLine(String),
 }
 
 fn read(arguments: &[String]) -> Result<Order, Instead> {
     let mistake = |line: &str| Err(Instead::Mistake(line.to_owned()));
     let (mut name, mut priority) = (None, None);
     let (mut jobs, mut groups) = (Vec::new(), Vec::new());
-    let mut all = false;
+    let (mut all, mut pool) = (false, false);
     for step in Walk::new(TABLE, arguments) {
         match step {
             Step::Word(word) | Step::Unknown(word) if adjustment(word).is_some() => {
@@ -84,6 +88,7 @@ fn read(arguments: &[String]) -> Result<Order, Instead> {
                 Key::Help => return Err(Instead::Help),
                 Key::Version => return Err(Instead::Version),
                 Key::Name => name = Some(words[0].clone()),
+                Key::Pool => pool = true,
                 Key::Priority => match words[0].parse::<i32>() {
                     Ok(wanted) => priority = Some(wanted.to_string()),
                     Err(_) => return mistake(&format!("-p requires a number, not {}", words[0])),
@@ -93,8 +98,17 @@ fn read(arguments: &[String]) -> Result<Order, Instead> {
             Step::Unknown(typed) | Step::Refused { typed, .. } => {
                 return mistake(&format!("Unrecognized option: {typed}"));
             }
+            Step::Missing { key: Some(Key::Name), .. } => {
+                return Err(Instead::OwnLine("-n requires another argument".into()));
+            }
+            Step::Missing { key: Some(Key::Pool), .. } => {
+                return Err(Instead::OwnLine("-pool requires another argument".into()));
+            }
             Step::Missing { typed, .. } => return mistake(&format!("Option {typed} requires an argument")),
         }
+    }
+    if pool && name.is_none() {
+        return Err(Instead::OwnLine("-pool also requires -n to be specified".into()));
     }
     let Some(priority) = priority else {
         return mistake("You must specify a new priority or priority adjustment.");
@@ -119,13 +133,13 @@ fn adjustment(word: &str) -> Option<i32> {
 
 fn carry_out(order: &Order, world: &World) -> Outcome {
     let unanswered = |error: &ClientError| {
-        master::down(world, error, &format!("{}: Can't find address of local schedd\n", world.program))
+        master::down(world, error, &format!("{}: ERROR: Can't find address of local schedd\n", world.program))
     };
     if let Some(name) = &order.name {
         match master::name_is_known(world, name) {
             Ok(true) => {}
             Ok(false) => {
-                return Outcome::failure(format!("{}: Can't find address of schedd {name}\n", world.program));
+                return Outcome::failure(format!("{}: No such schedd named {name} in local pool\n", world.program));
             }
             Err(error) => return unanswered(&error),
         }
@@ -205,6 +219,13 @@ mod tests {
     fn mistakes_have_a_line_each() {
         for line in [&["1.0"][..], &["-p", "x", "1"], &["-p"], &["-p", "5"], &["+5"], &["-nosuch"]] {
             assert!(matches!(order(line), Err(Instead::Mistake(_))), "{line:?}");
+        }
+        for (line, wanted) in [
+            (&["-p", "1", "7", "-n"][..], "-n requires another argument"),
+            (&["-pool"], "-pool requires another argument"),
+            (&["-p", "1", "7", "-pool", "x"], "-pool also requires -n to be specified"),
+        ] {
+            assert_eq!(order(line), Err(Instead::OwnLine(wanted.into())), "{line:?}");
         }
     }
 }
