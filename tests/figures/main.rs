@@ -12,6 +12,7 @@ mod latency;
 mod links;
 mod memory;
 mod queries;
+mod reload;
 mod restart;
 mod strangers;
 mod waiting_jobs;
