@@ -8,6 +8,7 @@
 mod support;
 
 mod crowd;
+mod large_outputs;
 mod latency;
 mod links;
 mod memory;
