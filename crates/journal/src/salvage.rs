@@ -220,9 +220,13 @@ impl Index {
     /// What must be different in the copy so that its checkpoints are whole.
     fn mend(&self) -> Mended {
         let mut mended = Mended::default();
-        let last_end = self.ends.keys().next_back().copied();
+        // An end in front of its begin is nonsense.
+        let (ends, nonsense): (BTreeMap<u64, u64>, BTreeMap<u64, u64>) =
+            self.ends.iter().partition(|(seq, begin_seq)| begin_seq < seq);
+        mended.changes.extend(nonsense.keys().map(|seq| (*seq, None)));
+        let last_end = ends.keys().next_back().copied();
         let begin_of = |seq: u64| self.frames.get(&seq).is_some_and(|place| place.kind == KIND_CHECKPOINT_BEGIN);
-        for (&seq, &begin_seq) in &self.ends {
+        for (&seq, &begin_seq) in &ends {
             if !begin_of(begin_seq) && Some(seq) != last_end {
                 mended.changes.insert(seq, None);
                 continue;
@@ -237,7 +241,7 @@ impl Index {
         }
         let older_are_gone = self.first_segment > 1;
         let begin_seq = match last_end {
-            Some(end) => Some(self.ends[&end]),
+            Some(end) => Some(ends[&end]),
             None if older_are_gone => self.last_begin(),
             None => None,
         };

@@ -125,6 +125,23 @@ fn what_is_left_of_a_checkpoint_counts() {
     }
 }
 
+#[test]
+fn an_end_of_a_checkpoint_in_front_of_its_begin_is_left_out() {
+    for begin_seq in [1, 2, 45] {
+        let mut disk = Disk::new();
+        let mut writer = journal::Writer::create([7; 16]);
+        writer.append(&Record::from(journal::CheckpointEnd { begin_seq, jobs: 1 })).unwrap();
+        writer.append(&Record::from(journal::EventsUpto { seq: 1 })).unwrap();
+        writer.take_batch().unwrap().carry_out(&mut disk).unwrap();
+        assert!(survey(&disk).is_err());
+        let mut copy = Disk::new();
+        salvage(&disk, &mut copy, [8; 16]).unwrap();
+        let mut kept = Vec::new();
+        let recovery = replay(&copy, |entry| kept.push(entry.record)).unwrap();
+        assert_eq!((kept.len(), recovery.checkpoint), (1, None), "{begin_seq}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
