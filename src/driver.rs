@@ -33,6 +33,7 @@ use crate::prepare::Preparer;
 use crate::record_keeper::RecordKeeper;
 use crate::recovery;
 use crate::report::Report;
+use crate::starts::Starts;
 use crate::status::{self, About};
 
 /// Room for one read of a connection, bytes.
@@ -73,6 +74,7 @@ pub(crate) struct Shell {
     writers: RefCell<Option<(RecordKeeper, EventLogs)>>,
     history: RefCell<Option<history::Keeper>>,
     pub(crate) histories: history::Readers,
+    starts: Starts,
     turn: Rc<Notify>,
     timer: Notify,
     armed: Cell<Option<Timestamp>>,
@@ -146,6 +148,7 @@ impl Shell {
             writers: RefCell::new(Some((parts.records, parts.logs))),
             history: RefCell::new(parts.history),
             histories: parts.histories,
+            starts: Starts::default(),
             turn: parts.turn,
             timer: Notify::new(),
             armed: Cell::new(None),
@@ -254,7 +257,13 @@ impl Shell {
                 self.links.get(link).inspect(|link| link.tell(&message));
             }
             Effect::SendTask { link, text } => {
-                self.links.get(link).inspect(|link| link.send(text));
+                if let Some(to) = self.links.get(link) {
+                    // A crash must not forget that a job may have begun (decision D51).
+                    if self.starts.hold(link) {
+                        to.hold_back();
+                    }
+                    to.send(text);
+                }
             }
             Effect::SendBody { link, source, attempt } => {
                 self.links.get(link).inspect(|link| link.send_body(source, attempt, self));
@@ -273,6 +282,9 @@ impl Shell {
             Effect::Record { no, record, promise } => {
                 self.unmarked.set(true);
                 let checkpoint = matches!(*record, Record::CheckpointBegin(_));
+                if matches!(*record, Record::Started(_)) {
+                    self.starts.noted(no);
+                }
                 self.with_writers(|(records, _)| records.keep(no, record, promise));
                 if checkpoint {
                     // The older ones go with their segments.
@@ -409,6 +421,11 @@ impl Shell {
             for report in some.drain(..) {
                 match report {
                     Report::Input(input) => self.input(input),
+                    Report::Noted(upto) => {
+                        for link in self.starts.written(upto) {
+                            self.links.get(link).inspect(|link| link.go_on());
+                        }
+                    }
                     Report::Piece { link, outcome, blob } => {
                         if let (Some(id), Ok(piece)) = (blob, &outcome) {
                             self.blobs.remember(id, piece.bytes.clone());

@@ -38,6 +38,7 @@ mod rereading;
 mod secrecy;
 mod signals;
 mod start;
+mod starts;
 mod status;
 mod stop;
 mod systemd;

@@ -3,7 +3,7 @@
 use std::io;
 
 use wq_core::Input;
-use wq_core::ids::{BlobId, LinkId};
+use wq_core::ids::{BlobId, LinkId, RecordNo};
 use wq_core::io::Trouble;
 
 use crate::links::Piece;
@@ -14,6 +14,8 @@ use crate::outputs::SinkFile;
 pub(crate) enum Report {
     /// Something the core waits for.
     Input(Input),
+    /// Records up to this one are written, or cannot be for now: what waits for notes goes on.
+    Noted(RecordNo),
     /// A piece of a file that is being sent.
     Piece {
         /// To whom.

@@ -409,6 +409,16 @@ impl Link {
         });
     }
 
+    /// What is queued from here on waits until [`Link::go_on`] was called as often as this.
+    pub(crate) fn hold_back(&self) {
+        self.queue(Outbox::gate);
+    }
+
+    /// See [`Link::hold_back`].
+    pub(crate) fn go_on(&self) {
+        self.queue(Outbox::open_gate);
+    }
+
     /// Queues bytes.
     pub(crate) fn send(&self, bytes: Bytes) {
         self.queue(|out| out.bytes(bytes));

@@ -22,6 +22,8 @@ const COPY_MAX: usize = 4 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     items: VecDeque<Item>,
+    /// So many of the first gates are open.
+    open: usize,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,8 @@ enum Item {
     // Most of what is sent is text.
     File(Box<Sending>),
     Mark(AttemptId),
+    /// What is behind it waits.
+    Gate,
 }
 
 /// A file that is being sent.
@@ -199,6 +203,16 @@ impl Outbox {
         self.items.push_back(Item::Mark(attempt));
     }
 
+    /// Queues a gate.
+    pub(crate) fn gate(&mut self) {
+        self.items.push_back(Item::Gate);
+    }
+
+    /// Opens the first gate that is not.
+    pub(crate) fn open_gate(&mut self) {
+        self.open += 1;
+    }
+
     /// The next piece to read, if one is missing and not asked for yet.
     pub(crate) fn wanted(&mut self) -> Option<Wanted> {
         let sending = self.items.iter_mut().find_map(|item| match item {
@@ -249,21 +263,25 @@ impl Outbox {
 
     /// All that waits, for the next program. A piece that was read is read again there.
     pub(crate) fn hand_over(&self) -> Vec<handover::Item> {
-        let items = self.items.iter().map(|item| match item {
-            Item::Text(text) => handover::Item::Text(text.to_vec()),
-            Item::Bytes(bytes) => handover::Item::Text(bytes.to_vec()),
-            Item::Mark(attempt) => handover::Item::Mark(attempt.0),
-            Item::File(sending) => {
-                let again = sending.piece.len() as u64;
-                handover::Item::File {
-                    attempt: sending.attempt.0,
-                    path: sending.path.clone(),
-                    blob: sending.blob.map(|id| id.to_string()),
-                    offset: sending.offset - again,
-                    left: sending.left.map(|left| left + again),
-                    content: sending.content.map(|id| id.to_string()),
+        let items = self.items.iter().filter_map(|item| {
+            Some(match item {
+                Item::Text(text) => handover::Item::Text(text.to_vec()),
+                Item::Bytes(bytes) => handover::Item::Text(bytes.to_vec()),
+                Item::Mark(attempt) => handover::Item::Mark(attempt.0),
+                // The journal is written.
+                Item::Gate => return None,
+                Item::File(sending) => {
+                    let again = sending.piece.len() as u64;
+                    handover::Item::File {
+                        attempt: sending.attempt.0,
+                        path: sending.path.clone(),
+                        blob: sending.blob.map(|id| id.to_string()),
+                        offset: sending.offset - again,
+                        left: sending.left.map(|left| left + again),
+                        content: sending.content.map(|id| id.to_string()),
+                    }
                 }
-            }
+            })
         });
         items.collect()
     }
@@ -286,18 +304,23 @@ impl Outbox {
                 }
             })
         });
-        Some(Outbox { items: items.collect::<Option<_>>()? })
+        Some(Outbox { items: items.collect::<Option<_>>()?, open: 0 })
     }
 
     /// What can be written now, up to the number of places in `slices`.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut count = 0;
+        let (mut count, mut open) = (0, self.open);
         for item in &self.items {
             let bytes: &[u8] = match item {
                 Item::Text(text) => text,
                 Item::Bytes(bytes) => bytes,
                 Item::File(sending) => &sending.piece,
                 Item::Mark(_) => continue,
+                Item::Gate if open > 0 => {
+                    open -= 1;
+                    continue;
+                }
+                Item::Gate => break,
             };
             if count == slices.len() || bytes.is_empty() {
                 break;
@@ -322,6 +345,11 @@ impl Outbox {
                 Item::Mark(attempt) => {
                     passed.push(*attempt);
                     true
+                }
+                Item::Gate => {
+                    let is_open = self.open > 0;
+                    self.open -= usize::from(is_open);
+                    is_open
                 }
             };
             if !done {
@@ -478,6 +506,33 @@ mod tests {
         outbox.blob(AttemptId(1), file.path().into(), BlobId([0; 32]));
         outbox.bytes(Bytes::from_static(b"end\n"));
         assert_eq!(drain(&mut outbox, 9), (b"end\n".to_vec(), vec![]));
+    }
+
+    #[test]
+    fn what_is_behind_a_gate_waits_until_it_is_opened() {
+        let mut outbox = Outbox::default();
+        outbox.text().extend_from_slice(b"put\n");
+        for number in 1..3 {
+            outbox.gate();
+            outbox.text().extend_from_slice(b"task\n");
+            outbox.mark(AttemptId(number));
+        }
+        let out = |outbox: &mut Outbox| {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let count = outbox.slices(&mut slices);
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+            let passed: Vec<u64> = outbox.advance(bytes.len()).iter().map(|attempt| attempt.0).collect();
+            (String::from_utf8(bytes).unwrap(), passed)
+        };
+        assert_eq!(out(&mut outbox), ("put\n".to_owned(), vec![]));
+        assert_eq!(out(&mut outbox), (String::new(), vec![]));
+        outbox.open_gate();
+        assert_eq!(out(&mut outbox), ("task\n".to_owned(), vec![1]));
+        assert_eq!(out(&mut outbox), (String::new(), vec![]));
+        assert!(!outbox.is_empty());
+        outbox.open_gate();
+        assert_eq!(out(&mut outbox), ("task\n".to_owned(), vec![2]));
+        assert!(outbox.is_empty());
     }
 
     proptest! {

@@ -28,9 +28,13 @@ pub(super) fn serve<S: Storage>(
     (queue, backlog): (&Receiver<Vec<Order>>, &Backlog),
 ) {
     let report = |told| {
-        if let Some(input) = input_of(told) {
+        let report = match told {
+            Told::Written(upto) => Some(Report::Noted(RecordNo(upto))),
+            told => input_of(told).map(Report::Input),
+        };
+        if let Some(report) = report {
             // Nobody listens only at the very end.
-            let _ = results.send(Report::Input(input));
+            let _ = results.send(report);
         }
     };
     let mut keeper = Keeper::new(writer, storage, compaction, contents, report);
@@ -44,7 +48,12 @@ pub(super) fn serve<S: Storage>(
             Ok(first) => {
                 let turns: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(BATCH_MAX)).collect();
                 let count = turns.len();
+                let last = turns.iter().flatten().filter_map(Order::number).max();
                 keeper.take(turns.into_iter().flatten().collect());
+                if let Some(last) = last.filter(|_| !keeper.is_open()) {
+                    // Jobs start on a disk that takes nothing; a crash before there is room forgets these starts.
+                    let _ = results.send(Report::Noted(RecordNo(last)));
+                }
                 backlog.done(count);
                 if keeper.is_full() {
                     retry_at.get_or_insert_with(|| Instant::now() + RETRY);
@@ -63,6 +72,7 @@ pub(super) fn serve<S: Storage>(
 /// What the core hears of it; the operator hears the rest.
 pub(super) fn input_of(told: Told) -> Option<Input> {
     match told {
+        Told::Written(_) => {}
         Told::Stored(upto) => return Some(Input::Stored { upto: RecordNo(upto) }),
         Told::Full { reason, refused } => {
             tracing::error!(%reason, "the journal cannot be written; submissions are refused until it can");
@@ -124,6 +134,7 @@ mod tests {
 
     fn inputs(mut got: UnboundedReceiver<Report>) -> Vec<String> {
         std::iter::from_fn(|| got.try_recv().ok())
+            .filter(|report| !matches!(report, Report::Noted(_)))
             .map(|report| match report {
                 Report::Input(input) => format!("{input:?}"),
                 other => format!("{other:?}"),
@@ -258,9 +269,14 @@ mod tests {
         let full = Arc::new(AtomicBool::new(false));
         let storage = Failing { inside: FileStorage::new(dir.path()), full: Arc::clone(&full), sync_fails: false };
         let keeper = start(storage, results);
-        let hear = |got: &mut UnboundedReceiver<Report>| match got.blocking_recv() {
-            Some(Report::Input(input)) => format!("{input:?}"),
-            other => panic!("{other:?}"),
+        let hear = |got: &mut UnboundedReceiver<Report>| {
+            loop {
+                match got.blocking_recv() {
+                    Some(Report::Input(input)) => return format!("{input:?}"),
+                    Some(Report::Noted(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
         };
         keeper.keep(RecordNo(1), promise(1), true);
         keeper.flush();
@@ -320,6 +336,7 @@ mod tests {
                 match got.blocking_recv() {
                     Some(Report::Input(Input::Stored { upto })) if upto == RecordNo(no) => break,
                     Some(Report::Input(Input::CompactionDue)) => due += 1,
+                    Some(Report::Noted(_)) => {}
                     other => panic!("{other:?}"),
                 }
             }

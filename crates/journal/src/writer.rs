@@ -199,7 +199,7 @@ impl Writer {
     /// # Errors
     /// [`EncodeError`]; nothing has changed then.
     pub fn append(&mut self, record: &Record) -> Result<u64, EncodeError> {
-        if self.is_full() {
+        if self.begins_segment(record) {
             self.rotate();
         }
         let seq = self.place.next_seq;
@@ -215,9 +215,10 @@ impl Writer {
         Ok(seq)
     }
 
-    /// Whether the next record begins a segment.
-    pub(crate) fn is_full(&self) -> bool {
-        self.place.end >= self.rotate_at
+    /// Whether this record, as the next one, begins a segment. That a file was taken is never parted from the submission
+    /// that was made of it, which stands before it.
+    pub(crate) fn begins_segment(&self, record: &Record) -> bool {
+        self.place.end >= self.rotate_at && !matches!(record, Record::Taken(_))
     }
 
     /// Encodes a payload as it is, for tests of what a newer release may have written, and gives its number.

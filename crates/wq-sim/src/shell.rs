@@ -235,7 +235,11 @@ impl World {
                     Input::StoreFailed { reason }
                 }
                 Told::CompactionDue => Input::CompactionDue,
-                Told::Compacted { .. } | Told::NotRemoved(_) | Told::NotTakenBack(_) | Told::EndNotWritten(_) => {
+                Told::Written(_)
+                | Told::Compacted { .. }
+                | Told::NotRemoved(_)
+                | Told::NotTakenBack(_)
+                | Told::EndNotWritten(_) => {
                     continue;
                 }
             };

@@ -11,10 +11,13 @@
 mod compaction;
 mod numbers;
 
+use std::collections::VecDeque;
+
 pub use self::compaction::Compaction;
 use self::compaction::size;
 use self::numbers::Numbers;
 use crate::record::{BlobHash, INLINE_MAX, Record};
+use crate::segment::SEGMENT_HEADER_LEN;
 use crate::storage::Storage;
 use crate::writer::{Batch, Step, StepError, Writer};
 
@@ -39,9 +42,22 @@ pub enum Order {
     Skip(u64),
 }
 
+impl Order {
+    /// The master's number of the record that it is about.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Order::Record { no, .. } => *no,
+            Order::Skip(no) => Some(*no),
+            Order::Sync(_) => None,
+        }
+    }
+}
+
 /// What is reported, in the order in which it became true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
+    /// Everything up to this number of the master is written: a crash of the process keeps it, a power cut may not.
+    Written(u64),
     /// Everything up to this number of the master is on disk.
     Stored(u64),
     /// Nothing can be written for now.
@@ -106,6 +122,8 @@ pub struct Keeper<S, C, R> {
     unsynced: Option<(u64, u64)>,
     /// The segment that was synced last, and its length then.
     sound: Option<(u64, u64)>,
+    /// Removals of segments that nobody needs.
+    unneeded: VecDeque<Step>,
 }
 
 impl<S, C, R> std::fmt::Debug for Keeper<S, C, R> {
@@ -129,6 +147,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             state: State::Open,
             unsynced: None,
             sound: None,
+            unneeded: VecDeque::new(),
         }
     }
 
@@ -146,6 +165,11 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
     /// The storage alone: the end without [`Keeper::finish`] is what a crash is.
     pub fn into_storage(self) -> S {
         self.storage
+    }
+
+    /// Whether what is ordered is written at once.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
     }
 
     /// Whether orders wait for room: [`Keeper::try_again`] is to be called now and then.
@@ -208,7 +232,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         }
         if matches!(self.state, State::Open)
             && let Err(Failure::Undone(reason) | Failure::Final(reason)) =
-                self.write_batch(true).and_then(|_| self.write_batch(false))
+                self.write_batch(true, None).and_then(|_| self.write_batch(false, None))
         {
             (self.report)(Told::EndNotWritten(reason));
         }
@@ -237,6 +261,8 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         let (sound, len) = self.sound.unwrap_or((0, 0));
         let own = self.writer.own_segments();
         for segment in own.rev().filter(|segment| *segment > sound) {
+            // Its name may outlive its removal on such a disk.
+            let _ = Step::Truncate { segment, len: SEGMENT_HEADER_LEN as u64 }.carry_out(&mut self.storage);
             let _ = self.storage.remove(segment);
         }
         let _ = self.storage.sync_dir();
@@ -264,7 +290,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             let (written, stored) = match self.try_to_write(&mut orders) {
                 Ok(done) => done,
                 Err(failure) => {
-                    if let Some(first) = orders.iter().find_map(number) {
+                    if let Some(first) = orders.iter().find_map(Order::number) {
                         self.numbers.forget_from(first);
                     }
                     return Err((failure, orders));
@@ -275,7 +301,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
                 (self.report)(Told::Stored(upto));
                 // The mark that says how far the disk has everything, so that damage in an idle journal's last batch
                 // does not pass for a torn tail.
-                if let Err(failure) = self.write_batch(false).and_then(|_| self.remove_segments()) {
+                if let Err(failure) = self.write_batch(false, None).and_then(|_| self.remove_segments()) {
                     return Err((failure, orders));
                 }
             }
@@ -292,7 +318,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         for order in orders {
             if let Order::Record { record, .. } = order
                 && written > 0
-                && (self.writer.is_full() || matches!(**record, Record::CheckpointBegin(_)))
+                && (self.writer.begins_segment(record) || matches!(**record, Record::CheckpointBegin(_)))
             {
                 break;
             }
@@ -313,7 +339,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
                 Order::Skip(no) => self.numbers.note(*no, self.writer.next_seq() - 1),
             }
         }
-        Ok((written, if self.write_batch(sync)? { last } else { None }))
+        Ok((written, if self.write_batch(sync, last)? { last } else { None }))
     }
 
     fn append(&mut self, record: &mut Record) -> Result<u64, String> {
@@ -331,8 +357,8 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         Ok(seq)
     }
 
-    /// Whether everything is on disk now.
-    fn write_batch(&mut self, sync: bool) -> Result<bool, Failure> {
+    /// Whether everything, up to this number of the master, is on disk now.
+    fn write_batch(&mut self, sync: bool, upto: Option<u64>) -> Result<bool, Failure> {
         let mut sync = sync;
         if let Some(batch) = self.writer.take_batch() {
             if let Err(error) = self.carry_out(&batch) {
@@ -344,6 +370,9 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             }
             sync |= batch.must_sync;
             self.unsynced = Some((batch.segment, batch.upto_seq));
+        }
+        if let Some(upto) = upto {
+            (self.report)(Told::Written(upto));
         }
         if !sync {
             return Ok(false);
@@ -384,16 +413,20 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
     fn remove_segments(&mut self) -> Result<(), Failure> {
         let before = size(&self.writer);
         let steps = self.compaction.remove(&mut self.writer);
-        for step in &steps {
-            // Those that stay are contiguous with what follows them; the next start reads them once more.
+        if steps.is_empty() {
+            return Ok(());
+        }
+        // Oldest first, and none while an older one stays: all that are there are contiguous, and the next start reads them
+        // once more.
+        self.unneeded.extend(steps);
+        while let Some(step) = self.unneeded.front() {
             if let Err(error) = step.carry_out(&mut self.storage) {
                 (self.report)(Told::NotRemoved(error.to_string()));
                 return Ok(());
             }
+            self.unneeded.pop_front();
         }
-        if !steps.is_empty() {
-            (self.report)(Told::Compacted { before, after: size(&self.writer) });
-        }
+        (self.report)(Told::Compacted { before, after: size(&self.writer) });
         Ok(())
     }
 }
@@ -421,12 +454,4 @@ fn put_off(waiting: &mut Vec<Order>, orders: Vec<Order>) -> Vec<u64> {
         });
     }
     refused
-}
-
-fn number(order: &Order) -> Option<u64> {
-    match order {
-        Order::Record { no, .. } => *no,
-        Order::Skip(no) => Some(*no),
-        Order::Sync(_) => None,
-    }
 }

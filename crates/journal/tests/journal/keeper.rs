@@ -30,7 +30,7 @@ fn what_a_failed_sync_has_left_is_not_found_again() {
         keeper.storage_mut().set_sync_fails(true);
         keeper.take(vec![promise(2)]);
         let mut disk = keeper.into_storage();
-        assert!(matches!(&told[..], [Told::Stored(1), .., Told::Failed(_)]), "{told:?}");
+        assert!(matches!(&told[..], [Told::Written(1), Told::Stored(1), .., Told::Failed(_)]), "{told:?}");
         disk.set_sync_fails(false);
         assert_eq!(clusters(&disk), [1], "who waited for the second was refused");
     }
