@@ -29,8 +29,15 @@ const ROUND_MAX: usize = 4096;
 /// Most bytes of one write; more only if a single event is longer.
 const TEXT_MAX: usize = 1 << 20;
 
-/// How much of a log's end is searched for an event that may be there already, bytes.
-const TAIL_MAX: u64 = 4 << 20;
+/// How much of a log's end is searched at least for events that may be there already, bytes.
+const TAIL_MIN: u64 = 1 << 20;
+
+/// How much of it is in memory at a time, and how much is looked at to learn when a part of it was written, bytes.
+const CHUNK: u64 = 1 << 20;
+const LOOK: u64 = 64 << 10;
+
+/// Events are looked for among those of so many seconds before them: clocks are set.
+const SLACK_S: i64 = 3600;
 
 /// How long somebody else's lock on a log is respected; an append is whole without it.
 const LOCK_TRIES: u32 = 100;
@@ -231,24 +238,60 @@ fn write(file: &mut File, events: impl Iterator<Item = (Event, bool)>) -> io::Re
 /// Looks at what stands in a log and appends what it lacks.
 fn mend(mending: &Mending) -> io::Result<()> {
     let mut file = open(&mending.path, true)?;
-    let (tail, is_tail) = read_tail(&mut file)?;
-    let missing = mending.missing(&standing(&tail, is_tail, mending.xml));
+    let standing = standing(&mut file, mending)?;
+    let missing = mending.missing(&standing);
     write(&mut file, missing.into_iter().map(|event| (event, mending.xml)))
 }
 
-/// The events in the tail of a log.
-fn standing(tail: &str, is_tail: bool, xml: bool) -> Standing {
-    let mut standing = Standing::of_log(is_tail);
-    // What stands in front of the first whole event is the end of one, or a declaration.
-    let begin = match (xml, is_tail) {
-        (true, _) => tail.find("<c>").unwrap_or(tail.len()),
-        (false, true) => tail.find("\n...\n").map_or(0, |at| at + "\n...\n".len()),
-        (false, false) => 0,
-    };
-    for found in userlog::parse(&tail[begin..], 1970, &local_offset).flatten() {
-        standing.add(found.event.job, found.event.kind.number(), is_requeue(&found.event.kind));
+/// The events in the tail of a log that matter.
+fn standing(file: &mut File, mending: &Mending) -> io::Result<Standing> {
+    let length = file.metadata()?.len();
+    let begin = search_from(file, length, mending)?;
+    let mut standing = Standing::of_log(begin > 0);
+    file.seek(SeekFrom::Start(begin))?;
+    let mut bytes = Vec::new();
+    while Read::by_ref(file).take(CHUNK).read_to_end(&mut bytes)? > 0 {
+        let text = String::from_utf8_lossy(&bytes);
+        let whole = text.rfind(end(mending.xml)).map_or(0, |at| at + end(mending.xml).len());
+        // What stands in front of the first event is the end of one, or a declaration.
+        for found in userlog::parse(events_in(&text[..whole], mending.xml), 1970, &local_offset).flatten() {
+            standing.add(found.event.job, found.event.kind.number(), is_requeue(&found.event.kind));
+        }
+        bytes = text.as_bytes()[whole..].to_vec();
     }
-    standing
+    Ok(standing)
+}
+
+/// Where in a log it is old enough for the first event that it may lack.
+fn search_from(file: &mut File, length: u64, mending: &Mending) -> io::Result<u64> {
+    let Some(first_s) = mending.first_s() else { return Ok(length) };
+    let mut tail = TAIL_MIN;
+    while tail < length {
+        let begin = length - tail;
+        file.seek(SeekFrom::Start(begin))?;
+        let mut bytes = Vec::new();
+        Read::by_ref(file).take(LOOK).read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        // It begins in the midst of an event.
+        let skipped = text.find(end(mending.xml)).map_or(text.len(), |at| at + end(mending.xml).len());
+        let events = events_in(&text[skipped..], mending.xml);
+        let found = userlog::parse(events, 1970, &local_offset).find_map(Result::ok);
+        if found.is_some_and(|found| found.event.time.wall_s < first_s - SLACK_S) {
+            return Ok(begin + skipped as u64);
+        }
+        tail *= 4;
+    }
+    Ok(0)
+}
+
+/// What ends an event.
+fn end(xml: bool) -> &'static str {
+    if xml { "</c>\n" } else { "\n...\n" }
+}
+
+/// A text from its first event on.
+fn events_in(text: &str, xml: bool) -> &str {
+    if xml { &text[text.find("<c>").unwrap_or(text.len())..] } else { text }
 }
 
 /// The zone of this machine, as HTCondor writes local times.
@@ -294,15 +337,6 @@ impl std::ops::DerefMut for LogFile {
             LogFile::Plain(file) => file,
         }
     }
-}
-
-/// The end of a file, and whether there is more before it.
-fn read_tail(file: &mut File) -> io::Result<(String, bool)> {
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_MAX)))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL_MAX).read_to_end(&mut bytes)?;
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), length > TAIL_MAX))
 }
 
 #[cfg(test)]
@@ -372,15 +406,17 @@ mod tests {
         for (xml, begins_long_ago) in [(false, false), (true, false), (false, true), (true, true)] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("log");
+            let length = || std::fs::metadata(&path).unwrap().len();
             let held = || Kind::Held(userlog::Held { reason: "again".into(), code: 1, subcode: 0 });
             let entry = |kind| LogEntry { xml, ..entry(&path, 1, kind) };
             if begins_long_ago {
-                let filler = entry(Kind::Generic("x".repeat(TAIL_MAX as usize)));
-                append(&filler.path, std::slice::from_ref(&filler)).unwrap();
+                let mut old = LogEntry { more: 20_000, ..entry(Kind::Generic("x".repeat(100))) };
+                old.event.time = EventTime::seconds(-2 * SLACK_S);
+                append(&old.path, std::slice::from_ref(&old)).unwrap();
+                assert!(length() > TAIL_MIN);
             }
             let submitted = Kind::Submit(userlog::Submit::default());
             append(path.to_str().unwrap(), &[submitted, held(), Kind::Released(None)].map(entry)).unwrap();
-            let length = || std::fs::metadata(&path).unwrap().len();
             let mend = |holds: &[u32]| {
                 let mut mending = Mending::new(path.to_str().unwrap(), xml);
                 for hold in holds {

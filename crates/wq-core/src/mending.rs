@@ -18,10 +18,11 @@ pub(crate) enum When {
     Missing,
     /// The same for the hold of this number, from 1, of its job: another one may stand there.
     MissingHold(u32),
-    /// If the log does not tell of the run that began.
-    RunUntold,
-    /// If a run goes on in the log.
-    RunOpen,
+    /// If the log does not tell of the run of this number, from 1, that began. Starts that came to nothing before their last
+    /// byte was out are counted as well.
+    RunUntold(u32),
+    /// If the run of this number, or one before, goes on in the log.
+    RunOpen(u32),
 }
 
 /// What one event log may lack.
@@ -83,6 +84,8 @@ struct Cursor {
     /// So many promises are still to come that stand there.
     standing: usize,
     runs: bool,
+    /// Runs that the log tells of, where all of it is known.
+    begins: Option<u32>,
 }
 
 impl Cursor {
@@ -111,7 +114,8 @@ impl Cursor {
         };
         // The journal knows of runs that began before the end that was read.
         let runs = standing.last().map_or(is_tail, |last| *last == Told::RunBegins);
-        Cursor { standing: standing_promises, runs }
+        let begins = standing.iter().filter(|told| **told == Told::RunBegins).count() as u32;
+        Cursor { standing: standing_promises, runs, begins: is_whole.then_some(begins) }
     }
 
     /// Whether the next event of the job is to be written.
@@ -120,9 +124,20 @@ impl Cursor {
         match when {
             When::Missing | When::MissingHold(_) if stands => self.standing -= 1,
             When::Missing | When::MissingHold(_) => self.runs = false,
-            When::RunUntold if !stands => return !std::mem::replace(&mut self.runs, true),
-            When::RunOpen if !stands => return std::mem::take(&mut self.runs),
-            When::RunUntold | When::RunOpen => {}
+            When::RunUntold(number) if !stands => {
+                let is_told = self.runs || self.begins.is_some_and(|begins| begins >= number);
+                if !is_told {
+                    self.runs = true;
+                    self.begins = self.begins.map(|begins| begins + 1);
+                }
+                return !is_told;
+            }
+            When::RunOpen(number) if !stands => {
+                let goes_on = self.runs && self.begins.is_none_or(|begins| begins <= number);
+                self.runs &= !goes_on;
+                return goes_on;
+            }
+            When::RunUntold(_) | When::RunOpen(_) => {}
         }
         !stands
     }
@@ -144,6 +159,12 @@ impl Mending {
         self.events.push((When::MissingHold(hold), entry));
     }
 
+    /// When the first of these events happened, in seconds of the wall clock: what stood in the log before is not looked
+    /// for.
+    pub fn first_s(&self) -> Option<i64> {
+        self.events.iter().map(|(_, entry)| entry.event.time.wall_s).min()
+    }
+
     /// The events that are to be appended to a log in which these stand.
     pub fn missing(&self, standing: &Standing) -> Vec<Event> {
         let mut promises: HashMap<EventJob, Vec<(u16, Option<u32>)>> = HashMap::new();
@@ -151,7 +172,7 @@ impl Mending {
             let hold = match when {
                 When::Missing => None,
                 When::MissingHold(hold) => Some(*hold),
-                When::RunUntold | When::RunOpen => continue,
+                When::RunUntold(_) | When::RunOpen(_) => continue,
             };
             let number = entry.event.kind.number();
             entry.jobs().for_each(|job| promises.entry(job).or_default().push((number, hold)));
@@ -211,8 +232,8 @@ mod tests {
         mending.missing(&standing).iter().map(|event| event.kind.number()).collect()
     }
 
-    const HOLD: [(When, u16); 2] = [(When::RunOpen, 4), (When::MissingHold(1), 12)];
-    const RESTART: (When, u16) = (When::RunOpen, 4);
+    const HOLD: [(When, u16); 2] = [(When::RunOpen(1), 4), (When::MissingHold(1), 12)];
+    const LOST: [(When, u16); 2] = [(When::RunOpen(1), 4), (When::RunOpen(2), 4)];
 
     #[test]
     fn the_rest_of_the_promises_is_missing_wherever_a_crash_cut_them_off() {
@@ -225,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_run_is_ended_in_the_log_exactly_if_the_log_tells_of_one() {
-        let lost = [RESTART, RESTART];
+        let lost = LOST;
         assert_eq!(gets(&[0], false, &lost), [0; 0], "its begin was never told");
         assert_eq!(gets(&[0, 1], false, &lost), [4]);
         assert_eq!(gets(&[0, 1, 4], false, &lost), [0; 0]);
@@ -239,10 +260,19 @@ mod tests {
 
     #[test]
     fn a_begin_is_told_before_its_end_if_it_was_not() {
-        let ends = [(When::RunUntold, 1), (When::Missing, 9)];
+        let ends = [(When::RunUntold(1), 1), (When::Missing, 9)];
         assert_eq!(gets(&[0], false, &ends), [1, 9]);
         assert_eq!(gets(&[0, 1], false, &ends), [9]);
         assert_eq!(gets(&[0, 1, 9], false, &ends), [0; 0]);
+        // Runs that crashes ended, before their logs heard of them or behind that.
+        let crashes = [(When::RunUntold(1), 1), LOST[0], (When::RunUntold(2), 1), LOST[1]];
+        assert_eq!(gets(&[0], false, &crashes), [1, 4, 1, 4]);
+        assert_eq!(gets(&[0, 1], false, &crashes), [4, 1, 4]);
+        assert_eq!(gets(&[0, 1, 4], false, &crashes), [1, 4]);
+        assert_eq!(gets(&[0, 1, 4, 1], false, &crashes), [4]);
+        assert_eq!(gets(&[0, 1, 4, 1, 4], false, &crashes), [0; 0]);
+        let then_ends = [LOST[0], (When::RunUntold(2), 1), (When::Missing, 9)];
+        assert_eq!(gets(&[0, 1, 4, 1], false, &then_ends), [9]);
     }
 
     #[test]

@@ -199,19 +199,20 @@ impl Master {
         }
         self.apply_held(slot, &held);
         if !self.stop_run(now, slot, Verdict::Hold(no)) {
-            self.when_stored(no, Then::Held(id, Box::new(Hold::of(&held))));
+            self.when_stored(no, Then::Held(no, id, Box::new(Hold::of(&held))));
         }
     }
 
     /// The log hears of a hold when the run is over; a release or removal of record `no` does not overtake it.
     fn tell_hold_under_way(&mut self, no: RecordNo, slot: Slot) {
         let story = self.table.get(slot).story();
-        let attempt = story.attempt.and_then(|id| self.attempts.get_mut(&id));
-        if let Some(attempt) = attempt.filter(|attempt| matches!(attempt.state, State::Killing(Verdict::Hold(_)))) {
+        if let Some(attempt) = story.attempt.and_then(|id| self.attempts.get_mut(&id))
+            && let State::Killing(Verdict::Hold(held)) = attempt.state
+        {
             attempt.state = State::Killing(Verdict::Nothing);
             let (job, hold) = (attempt.job, story.hold.clone());
             if let Some(hold) = hold {
-                self.when_stored(no, Then::Held(job, Box::new(hold)));
+                self.when_stored(no, Then::Held(held, job, Box::new(hold)));
             }
         }
     }

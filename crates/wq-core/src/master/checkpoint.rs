@@ -58,8 +58,15 @@ enum Stage {
     Stopping(Vec<AttemptId>),
     /// Everything up to the next record shall be on disk.
     Walked,
-    /// Up to this record events and outputs must have come to the disk; have the events?
-    Settling(RecordNo, bool),
+    /// Waits for what the jobs reflect.
+    Settling {
+        /// Outputs of ends up to this record must have come to the disk, and the history have what left.
+        upto: RecordNo,
+        /// Events of records up to this one are handed out.
+        events_upto: RecordNo,
+        /// They are written.
+        logged: bool,
+    },
 }
 
 /// Jobs of a checkpoint on their way into the table.
@@ -149,6 +156,8 @@ impl Master {
                 let later = std::mem::take(&mut checkpoint.later);
                 let slots: Vec<Slot> = later.into_iter().filter_map(|job| self.table.find(job)).collect();
                 self.write_slice(now, &mut checkpoint, &slots);
+                // What was written now may be held.
+                checkpoint.stage = Stage::Stopping(self.holds_under_way());
                 again = Some(LOOK_US);
             }
             Stage::Stopping(_) => {
@@ -157,11 +166,11 @@ impl Master {
                 self.effect(Effect::Sync { upto });
                 checkpoint.stage = Stage::Walked;
             }
-            Stage::Settling(upto, logged) => {
-                let (upto, logged) = (*upto, *logged);
+            Stage::Settling { upto, events_upto, logged } => {
+                let (upto, events_upto, logged) = (*upto, *events_upto, *logged);
                 let archived = self.history_is_on_disk(upto);
                 if self.outputs_are_on_disk(now, upto) && archived && logged {
-                    return self.end_checkpoint(&checkpoint, upto);
+                    return self.end_checkpoint(&checkpoint, upto, events_upto);
                 }
                 if !archived {
                     self.effect(Effect::SyncArchive);
@@ -177,8 +186,10 @@ impl Master {
 
     /// Everything that the jobs reflect is on disk up to this record, and its events are handed out.
     pub(super) fn settle_checkpoint(&mut self, now: Timestamp, begin: RecordNo, upto: RecordNo) {
+        // Holds that began behind the walk are in no job's record, and their events may not be handed out yet.
+        let events_upto = upto.min(self.before_holds());
         if let Some(checkpoint) = self.checkpoint.as_mut().filter(|checkpoint| checkpoint.no == begin) {
-            checkpoint.stage = Stage::Settling(upto, false);
+            checkpoint.stage = Stage::Settling { upto, events_upto, logged: false };
             let token = self.log_mark(Logged::Checkpoint(upto));
             self.effect(Effect::LogMark { token });
             self.timers.set(now, Timer::Checkpoint);
@@ -186,13 +197,15 @@ impl Master {
     }
 
     pub(super) fn checkpoint_logged(&mut self, written: RecordNo) {
-        if let Some(Stage::Settling(upto, logged)) = self.checkpoint.as_mut().map(|checkpoint| &mut checkpoint.stage) {
+        if let Some(Stage::Settling { upto, logged, .. }) =
+            self.checkpoint.as_mut().map(|checkpoint| &mut checkpoint.stage)
+        {
             *logged |= *upto == written;
         }
     }
 
-    fn end_checkpoint(&mut self, checkpoint: &Checkpoint, upto: RecordNo) {
-        self.record(EventsUpto { seq: upto.0 }.into());
+    fn end_checkpoint(&mut self, checkpoint: &Checkpoint, upto: RecordNo, events_upto: RecordNo) {
+        self.record(EventsUpto { seq: events_upto.0 }.into());
         self.record(HistoryUpto { seq: upto.0 }.into());
         if self.marks.kept {
             self.record(OutputsUpto { seq: upto.0 }.into());

@@ -121,12 +121,18 @@ impl Master {
     /// No event of a record up to this one is still to come. One that tells of a promise waits for the disk, one of a hold
     /// also for the end of the run, and events of later records overtake both.
     fn events_complete(&self) -> RecordNo {
+        let promised = self.promises.first_waiting().map_or(u64::MAX, |no| no.0 - 1);
+        self.events.written.min(self.before_holds()).min(RecordNo(promised))
+    }
+
+    /// The last record before the first hold that its log has not heard of: its run is still being ended, or the disk has
+    /// not all that came before that.
+    pub(super) fn before_holds(&self) -> RecordNo {
         let holds = self.attempts.values().filter_map(|attempt| match attempt.state {
             State::Killing(Verdict::Hold(no)) => Some(no),
             _ => None,
         });
-        let open = holds.chain(self.promises.first_waiting()).min();
-        self.events.written.min(RecordNo(open.map_or(u64::MAX, |no| no.0 - 1)))
+        RecordNo(holds.chain(self.promises.first_hold()).min().map_or(u64::MAX, |no| no.0 - 1))
     }
 
     /// The schedd's address as it stands in events.
@@ -155,7 +161,8 @@ impl Master {
         let view = self.view(slot, now);
         let Some((cores, memory_mb, disk_mb, _)) = view.job.story().allocation else { return };
         let slot_name = view.job.story().host.as_deref().unwrap_or_default().to_owned();
-        self.log_when(now, no, slot, When::RunUntold, |job, time| {
+        let when = When::RunUntold(self.table.get(slot).story().attempts);
+        self.log_when(now, no, slot, when, |job, time| {
             Event::executing(job, time, &host, &slot_name, cores.into(), (disk_mb * 1024) as i64, memory_mb as i64)
         });
     }
@@ -163,7 +170,8 @@ impl Master {
     /// The job runs on the submit host.
     pub(super) fn log_executing_here(&mut self, now: Timestamp, no: RecordNo, slot: Slot) {
         let host = self.schedd_address();
-        self.log_when(now, no, slot, When::RunUntold, |job, time| Event::executing_here(job, time, &host));
+        let when = When::RunUntold(self.table.get(slot).story().attempts);
+        self.log_when(now, no, slot, when, |job, time| Event::executing_here(job, time, &host));
     }
 
     /// Where the job runs, its program could not be started or its files not be moved.
@@ -221,7 +229,8 @@ impl Master {
 
     pub(super) fn log_evicted(&mut self, now: Timestamp, no: RecordNo, slot: Slot, code: (i32, i32), reason: &str) {
         let table = self.resources(slot, now, None);
-        self.log_when(now, no, slot, When::RunOpen, |job, time| Event::evicted(job, time, code, reason, (0, 0), table));
+        let when = When::RunOpen(self.table.get(slot).story().attempts);
+        self.log_when(now, no, slot, when, |job, time| Event::evicted(job, time, code, reason, (0, 0), table));
     }
 
     pub(super) fn log_terminated(&mut self, now: Timestamp, no: RecordNo, slot: Slot, run_s: i64) {

@@ -97,7 +97,7 @@ impl Master {
         let no = self.record(Record::Held(held.clone()));
         self.apply_stopped(slot, now.seconds());
         self.apply_held(slot, &held);
-        self.when_stored(no, Then::Held(job, Box::new(Hold::of(&held))));
+        self.when_stored(no, Then::Held(no, job, Box::new(Hold::of(&held))));
         self.effect(Effect::Notice(Notice::JobHeld { job, trouble: trouble.clone() }));
     }
 

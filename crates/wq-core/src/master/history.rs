@@ -94,6 +94,10 @@ impl Master {
 
     /// And a power cut does not take them from it.
     pub(super) fn archive_synced(&mut self, upto: RecordNo) {
+        if self.marks.are_looked_at() {
+            // What left before the machine went down and is looked at first is handed over behind that.
+            return;
+        }
         while self.leavers.unsynced.pop_front_if(|no| *no <= upto).is_some() {}
         self.record(Record::HistoryUpto(HistoryUpto { seq: upto.0 }));
     }
@@ -181,6 +185,7 @@ impl Master {
         let job = self.table.get(slot).id;
         self.departures().doubted.remove(&job);
         self.departures().left.remove(&job);
+        self.table.get_mut(slot).story_mut().departure = Departure::None;
     }
 
     fn departures(&mut self) -> &mut Departures {

@@ -214,7 +214,7 @@ impl Master {
             self.table.get_mut(slot).story_mut().count_vacate("HoldByPolicy", &held.reason, now.seconds());
         }
         self.apply_held(slot, &held);
-        self.when_stored(no, Then::Held(id, Box::new(Hold::of(&held))));
+        self.when_stored(no, Then::Held(no, id, Box::new(Hold::of(&held))));
         self.effect(Effect::Notice(Notice::JobHeld { job: id, trouble: trouble.clone() }));
     }
 
@@ -348,11 +348,11 @@ impl Master {
                 self.apply_stopped(slot, now.seconds());
                 self.when_settled(now, Then::Leave(job));
             }
-            Verdict::Hold(_) => {
+            Verdict::Hold(no) => {
                 self.drop_attempt(id);
                 self.apply_stopped(slot, now.seconds());
                 if let Some(hold) = self.table.get(slot).story().hold.clone() {
-                    self.when_settled(now, Then::Held(job, Box::new(hold)));
+                    self.when_settled(now, Then::Held(no, job, Box::new(hold)));
                 }
             }
             Verdict::Requeue(reason, text) => self.lose(now, id, reason, false, &text),

@@ -59,6 +59,13 @@ impl Doubt {
     }
 }
 
+impl Marks {
+    /// Outputs of ends before a reboot are being looked at.
+    pub(super) fn are_looked_at(&self) -> bool {
+        !self.checking.is_empty()
+    }
+}
+
 impl Master {
     // ---- in service ------------------------------------------------------------------------------------------
 

@@ -22,8 +22,8 @@ pub(super) enum Then {
     Leave(JobId),
     /// The same at once, whatever its owner wants to see of it.
     LeaveForced(JobId),
-    /// A job is held: its log hears of it, and of this reason, whatever became of the job meanwhile.
-    Held(JobId, Box<Hold>),
+    /// A job is held by this record: its log hears of it, and of this reason, whatever became of the job meanwhile.
+    Held(RecordNo, JobId, Box<Hold>),
     /// A job may run again.
     Released(JobId),
     /// The same for one whose old run was not over when it was released.
@@ -71,6 +71,15 @@ impl Promises {
     /// The first record that something waits for.
     pub(super) fn first_waiting(&self) -> Option<RecordNo> {
         self.waiting.front().map(|(no, _)| *no)
+    }
+
+    /// The first hold that its log has not heard of.
+    pub(super) fn first_hold(&self) -> Option<RecordNo> {
+        let holds = self.waiting.iter().filter_map(|(_, then)| match then {
+            Then::Held(no, ..) => Some(*no),
+            _ => None,
+        });
+        holds.min()
     }
 
     /// The last promise made, while it is not on disk.
@@ -143,7 +152,7 @@ impl Master {
                     self.leave(now, slot, None);
                 }
             }
-            Then::Held(job, hold) => {
+            Then::Held(_, job, hold) => {
                 if let Some(slot) = self.table.find(job) {
                     self.log_held(now, no, slot, &hold);
                 }
@@ -208,7 +217,10 @@ impl Master {
     /// a checkpoint is given up, its records were the first to be dropped.
     pub(super) fn store_full(&mut self, reason: String, refused: &[RecordNo]) {
         let waiting = std::mem::take(&mut self.promises.waiting);
-        let (dropped, kept): (VecDeque<_>, _) = waiting.into_iter().partition(|(no, _)| refused.contains(no));
+        // Others may only have had to wait for what was recorded before them.
+        let (dropped, kept): (VecDeque<_>, _) = waiting.into_iter().partition(|(no, then)| {
+            refused.contains(no) && matches!(then, Then::Enter(_) | Then::AnswerLogged(..) | Then::Took(_))
+        });
         self.promises.waiting = kept;
         for (_, then) in dropped {
             match then {

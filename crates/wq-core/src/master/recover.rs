@@ -144,6 +144,7 @@ impl Master {
             }
             Record::Lost(lost) => {
                 if let Some(slot) = self.table.find(lost.job) {
+                    self.log_run_lost(no, slot, lost);
                     self.log_evicted(at(lost.at_s), no, slot, (VACATED, 0), &lost.text);
                     self.apply_lost(slot, lost);
                 }
@@ -172,7 +173,7 @@ impl Master {
             Record::LeftQueue(left) if left.how == How::Completed => self.left_completed(left.job),
             Record::LeftQueue(left) => {
                 if let Some(slot) = self.table.find(left.job) {
-                    self.log_aborted(at(left.at_s), no, slot);
+                    self.tell_left(no, slot, left);
                     self.forget(slot);
                 }
             }
@@ -261,16 +262,20 @@ impl Master {
     /// A job left on its way to the history: it is here until that is known to have it.
     fn recover_left(&mut self, no: RecordNo, left: &LeftQueue) {
         let Some(slot) = self.table.find(left.job) else { return };
-        let told = &mut self.table.get_mut(slot).story_mut().told_removed;
-        // Of a completed job its end has told.
-        if left.how == How::Removed && !std::mem::replace(told, true) {
-            self.log_aborted(at(left.at_s), no, slot);
-        }
+        self.tell_left(no, slot, left);
         if left.how == How::Completed && self.had_stayed(slot) {
             self.doubts().retain(|doubt| doubt.job != left.job);
             self.undoubt(slot);
         }
         self.recover_departure(no, slot);
+    }
+
+    /// A removed job left: its log heard of it. Of a completed one its end had told.
+    fn tell_left(&mut self, no: RecordNo, slot: Slot, left: &LeftQueue) {
+        let told = &mut self.table.get_mut(slot).story_mut().told_removed;
+        if left.how == How::Removed && !std::mem::replace(told, true) {
+            self.log_aborted(at(left.at_s), no, slot);
+        }
     }
 
     /// What the journal said of the job's end holds no longer.
@@ -302,17 +307,33 @@ impl Master {
         }
     }
 
-    /// The run that came to this end, should its log not have heard of its begin. The worker's address is not on record.
+    /// The run that came to this end, should its log not have heard of its begin.
     fn log_run_of(&mut self, no: RecordNo, slot: Slot, ended: &Ended) {
-        let job = self.table.get(slot);
         // A result that was fetched from where it still lay is no run.
-        if job.status() != Status::Running {
-            return;
+        if self.table.get(slot).status() == Status::Running {
+            self.log_run(no, slot, ended.started_s);
         }
-        if job.story().allocation.is_some() {
-            self.log_executing(at(ended.started_s), no, slot, &ended.host);
+    }
+
+    /// A run that came to nothing: it may have begun, and its log not have heard of it.
+    fn log_run_lost(&mut self, no: RecordNo, slot: Slot, lost: &Lost) {
+        use LostReason::{Forsaken, NotStarted, ServiceStopped};
+        let job = self.table.get(slot);
+        // Of some it is known that they never began, and a service that is stopped tells the logs all.
+        if job.status() == Status::Running && !matches!(lost.reason, Forsaken | NotStarted | ServiceStopped) {
+            self.log_run(no, slot, job.story().start_s.unwrap_or(lost.at_s));
+        }
+    }
+
+    /// A run that began then, should the job's log not have heard of it. The worker's address is not on record, its name is.
+    fn log_run(&mut self, no: RecordNo, slot: Slot, start_s: i64) {
+        let story = self.table.get(slot).story();
+        if story.allocation.is_some() {
+            let host = story.host.as_deref().unwrap_or_default();
+            let host = host.strip_prefix("slot1@").unwrap_or(host).to_owned();
+            self.log_executing(at(start_s), no, slot, &host);
         } else {
-            self.log_executing_here(at(ended.started_s), no, slot);
+            self.log_executing_here(at(start_s), no, slot);
         }
     }
 
@@ -402,6 +423,7 @@ impl Master {
                         reason: LostReason::ServiceRestarted,
                         text: "the service was restarted".into(),
                     };
+                    self.log_run_lost(self.last_record(), slot, &lost);
                     let no = self.record(Record::Lost(lost.clone()));
                     self.log_evicted(now, no, slot, (VACATED, 0), &lost.text);
                     self.apply_lost(slot, &lost);

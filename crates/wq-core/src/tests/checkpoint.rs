@@ -279,6 +279,31 @@ fn the_end_waits_for_logs_and_outputs() {
 }
 
 #[test]
+fn a_hold_that_begins_while_a_checkpoint_is_written_is_told_after_a_crash() {
+    let mut complete = 0;
+    for steps in 0..5 {
+        let mut b = Bench::new();
+        b.worker(1);
+        b.submit(&[], 1);
+        b.pass(10);
+        b.input(Input::CompactionDue);
+        for _ in 0..steps {
+            let at = b.master.poll_timeout().expect("a checkpoint has timers");
+            b.pass_us(at.0.saturating_sub(b.now.0));
+        }
+        b.act(control_proto::Action::Hold, control_proto::Targets::Jobs(vec![(1, 0)]));
+        b.pass(1);
+        assert!(!b.event_numbers(JobId::new(1, 0)).contains(&12), "the worker has not answered yet");
+        // One that has the hold in its job's record waits for its event.
+        let Some((begin, _)) = last_complete(&b.journal) else { continue };
+        let (after, _) = start(&b.journal[begin..], b.now, [0; 16]);
+        assert!(after.event_numbers(JobId::new(1, 0)).contains(&12), "{steps}");
+        complete += 1;
+    }
+    assert!(complete > 1, "{complete}");
+}
+
+#[test]
 fn one_checkpoint_at_a_time_in_slices_and_none_while_the_journal_cannot_be_written() {
     let mut b = Bench::new();
     b.submit(&[], 1000);

@@ -236,6 +236,14 @@ fn a_job_that_stays_in_the_queue_is_held_too_and_a_removed_one_is_left_alone() {
     assert!(!after.event_numbers(goes).contains(&9), "its log has told of its end");
     let again = restarted_in(&after, NEXT_BOOT);
     assert!(!again.event_numbers(goes).contains(&9));
+    // Nor does a crash between the removal and the leaving keep it here.
+    let removed = |(_, record): &(_, Record)| matches!(record, Record::Removed(_));
+    let upto = after.journal.iter().rposition(removed).expect("it was removed");
+    after.journal.truncate(upto + 1);
+    let mut again = restarted_in(&after, NEXT_BOOT);
+    settle(&mut again);
+    assert_eq!(again.status(goes), None);
+    assert!(!again.event_numbers(goes).contains(&9));
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Master {
                 let held = Held { job, at_s: now.seconds(), code, subcode, reason, attempt: None, exit: None };
                 // Written behind the record that brings the job: a restart finds it.
                 let no = self.record(Record::Held(held.clone()));
-                self.when_stored(no, Then::Held(job, Box::new(Hold::of(&held))));
+                self.when_stored(no, Then::Held(no, job, Box::new(Hold::of(&held))));
                 self.factories.by_cluster.get_mut(&cluster).expect("just seen").holding.insert(proc, held);
             }
         }
