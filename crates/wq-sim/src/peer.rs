@@ -52,6 +52,8 @@ struct Task {
     begun: Micros,
     /// Tells a timer of an earlier begin from the present one.
     begins: u32,
+    /// All its runs here.
+    runs: Vec<usize>,
 }
 
 /// What a peer wants done.
@@ -198,7 +200,10 @@ impl Peer {
             ToWorker::Task { id } => {
                 let (state, begun) = (State::Waiting, scene.now);
                 let (inputs, outputs) = (Vec::new(), Vec::new());
-                self.reading = Some((id, Task { job: None, cores: 1, state, inputs, outputs, begun, begins: 0 }));
+                self.reading = Some((
+                    id,
+                    Task { job: None, cores: 1, state, inputs, outputs, begun, begins: 0, runs: Vec::new() },
+                ));
             }
             ToWorker::Cmd(command) => self.in_task(|task| task.job = job_of(&command)),
             ToWorker::Cores(cores) => self.in_task(|task| task.cores = cores.floor()),
@@ -258,6 +263,7 @@ impl Peer {
         let Some(job) = task.job else { return };
         let run = scene.truth.begin(job, self.nature.lies, repeated);
         task.state = State::Running(run);
+        task.runs.push(run);
         task.begun = scene.now;
         task.begins += 1;
         let takes = scene.chance.skewed(300 * SECOND);
@@ -393,7 +399,8 @@ impl Peer {
                     if let State::Running(run) = task.state {
                         task.state = State::Ended { run, status: TaskStatus::Forsaken, exit: -1, time_us: 0 };
                         task.begins += 1;
-                        scene.truth.runs[run].repeated = true;
+                        // Nobody hears of any of them.
+                        task.runs.iter().for_each(|run| scene.truth.runs[*run].repeated = true);
                         forsaken = true;
                     }
                 }

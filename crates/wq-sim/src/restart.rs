@@ -76,6 +76,9 @@ impl World {
         self.write_history();
         self.sync_history();
         let service = self.service.take().expect("the caller has seen it");
+        if service.told.borrow().iter().any(|told| matches!(told, Told::Failed(_))) {
+            self.auditor.journal_failed();
+        }
         let unwritten = service.told.borrow().iter().any(|told| matches!(told, Told::EndNotWritten(_)));
         self.auditor.died(&[], service.broken || service.keeper.is_full() || unwritten);
         let mut disk = service.keeper.into_storage();

@@ -207,6 +207,8 @@ impl Auditor {
         for id in jobs {
             if let Some(job) = self.jobs.get_mut(&id).filter(|job| job.ended > job.story.reopened()) {
                 job.outputs_lost = true;
+                // It is in the queue until it is held or removed.
+                job.left = false;
             }
         }
     }
