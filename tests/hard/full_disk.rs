@@ -14,18 +14,18 @@ const LARGE: &str = "size=16m";
 const SOON: Duration = Duration::from_secs(60);
 
 /// A tmpfs; let go also when the test fails, and while somebody still uses it.
-struct Mount<'a>(&'a Path);
+pub(crate) struct Mount<'a>(&'a Path);
 
 impl Mount<'_> {
     /// `None` when this system does not let us.
-    fn make(folder: &Path) -> Option<Mount<'_>> {
+    pub(crate) fn make<'a>(folder: &'a Path, options: &str) -> Option<Mount<'a>> {
         std::fs::create_dir(folder).unwrap();
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", SMALL, "awq-test"]).arg(folder).status();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", options, "awq-test"]).arg(folder).status();
         status.is_ok_and(|status| status.success()).then_some(Mount(folder))
     }
 
-    fn enlarge(&self) {
-        let options = format!("remount,{LARGE}");
+    pub(crate) fn resize(&self, options: &str) {
+        let options = format!("remount,{options}");
         assert!(Command::new("mount").args(["-o", &options]).arg(self.0).status().unwrap().success());
     }
 }
@@ -41,7 +41,7 @@ impl Drop for Mount<'_> {
 fn a_full_disk_refuses_submissions_and_loses_nothing() {
     let site = Site::with(SiteOptions { without_master: true, ..SiteOptions::default() });
     let state_dir = site.state_dir();
-    let Some(mount) = Mount::make(&state_dir) else {
+    let Some(mount) = Mount::make(&state_dir, SMALL) else {
         println!("skipped: a_full_disk_refuses_submissions_and_loses_nothing (this system does not let us mount)");
         return;
     };
@@ -97,7 +97,7 @@ fn a_full_disk_refuses_submissions_and_loses_nothing() {
     assert_eq!(clusters(), accepted, "its end waits for the disk");
 
     // Without a restart: the end comes to the disk, and submissions are taken again.
-    mount.enlarge();
+    mount.resize(LARGE);
     accepted.remove(0);
     site.wait_until(SOON, "the end of the job", || clusters() == accepted);
     let log = site.read("log");
