@@ -22,8 +22,6 @@ const COPY_MAX: usize = 4 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     items: VecDeque<Item>,
-    /// So many of the first gates are open.
-    open: usize,
 }
 
 #[derive(Debug)]
@@ -208,9 +206,20 @@ impl Outbox {
         self.items.push_back(Item::Gate);
     }
 
-    /// Opens the first gate that is not.
+    /// Opens the first gate: what was parted by it is one again.
     pub(crate) fn open_gate(&mut self) {
-        self.open += 1;
+        let Some(at) = self.items.iter().position(|item| matches!(item, Item::Gate)) else { return };
+        self.items.remove(at);
+        if at > 0
+            && matches!(self.items.get(at - 1), Some(Item::Text(_)))
+            && let Some(Item::Text(behind)) = self.items.get_mut(at).filter(|item| matches!(item, Item::Text(_)))
+        {
+            let behind = std::mem::take(behind);
+            self.items.remove(at);
+            if let Some(Item::Text(before)) = self.items.get_mut(at - 1) {
+                before.extend_from_slice(&behind);
+            }
+        }
     }
 
     /// The next piece to read, if one is missing and not asked for yet.
@@ -304,22 +313,27 @@ impl Outbox {
                 }
             })
         });
-        Some(Outbox { items: items.collect::<Option<_>>()?, open: 0 })
+        Some(Outbox { items: items.collect::<Option<_>>()? })
+    }
+
+    /// A gate is closed and only text before it: both go in one write (decision D38), and the gate opens at once.
+    fn waits_for_gate(&self) -> bool {
+        let gate = self.items.iter().position(|item| matches!(item, Item::Gate));
+        gate.is_some_and(|at| !self.items.range(..at).any(|item| matches!(item, Item::File(_))))
     }
 
     /// What can be written now, up to the number of places in `slices`.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let (mut count, mut open) = (0, self.open);
+        let mut count = 0;
+        if self.waits_for_gate() {
+            return 0;
+        }
         for item in &self.items {
             let bytes: &[u8] = match item {
                 Item::Text(text) => text,
                 Item::Bytes(bytes) => bytes,
                 Item::File(sending) => &sending.piece,
                 Item::Mark(_) => continue,
-                Item::Gate if open > 0 => {
-                    open -= 1;
-                    continue;
-                }
                 Item::Gate => break,
             };
             if count == slices.len() || bytes.is_empty() {
@@ -346,11 +360,7 @@ impl Outbox {
                     passed.push(*attempt);
                     true
                 }
-                Item::Gate => {
-                    let is_open = self.open > 0;
-                    self.open -= usize::from(is_open);
-                    is_open
-                }
+                Item::Gate => false,
             };
             if !done {
                 break;
@@ -524,14 +534,13 @@ mod tests {
             let passed: Vec<u64> = outbox.advance(bytes.len()).iter().map(|attempt| attempt.0).collect();
             (String::from_utf8(bytes).unwrap(), passed)
         };
-        assert_eq!(out(&mut outbox), ("put\n".to_owned(), vec![]));
-        assert_eq!(out(&mut outbox), (String::new(), vec![]));
+        assert_eq!(out(&mut outbox), (String::new(), vec![]), "in one write with what is behind the gate");
         outbox.open_gate();
-        assert_eq!(out(&mut outbox), ("task\n".to_owned(), vec![1]));
+        // Text before the second gate goes with what is behind that.
         assert_eq!(out(&mut outbox), (String::new(), vec![]));
         assert!(!outbox.is_empty());
         outbox.open_gate();
-        assert_eq!(out(&mut outbox), ("task\n".to_owned(), vec![2]));
+        assert_eq!(out(&mut outbox), ("put\ntask\ntask\n".to_owned(), vec![1, 2]));
         assert!(outbox.is_empty());
     }
 
