@@ -55,13 +55,13 @@ pub(super) fn serve<S: Storage>(
                     let _ = results.send(Report::Noted(RecordNo(last)));
                 }
                 backlog.done(count);
-                if keeper.is_full() {
+                if keeper.waits() {
                     retry_at.get_or_insert_with(|| Instant::now() + RETRY);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
                 keeper.try_again();
-                retry_at = keeper.is_full().then(|| Instant::now() + RETRY);
+                retry_at = keeper.waits().then(|| Instant::now() + RETRY);
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }

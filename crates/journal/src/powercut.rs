@@ -104,6 +104,7 @@ impl Disk {
             while let Some(head) = bytes.get(*at..).and_then(|rest| rest.first_chunk::<HEADER_LEN>())
                 && let Some(head) = Head::parse(head, header.salt())
                 && let Some(payload) = bytes.get(*at + HEADER_LEN..*at + HEADER_LEN + head.len as usize)
+                && crc32c::crc32c(payload) == head.payload_crc
             {
                 *at += HEADER_LEN + payload.len();
                 if !matches!(head.kind, KIND_SYNC_MARK | KIND_GAP) {

@@ -124,6 +124,8 @@ pub struct Keeper<S, C, R> {
     sound: Option<(u64, u64)>,
     /// Removals of segments that nobody needs.
     unneeded: VecDeque<Step>,
+    /// A failed journal still has what no sync has covered.
+    undropped: bool,
 }
 
 impl<S, C, R> std::fmt::Debug for Keeper<S, C, R> {
@@ -148,6 +150,7 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             unsynced: None,
             sound: None,
             unneeded: VecDeque::new(),
+            undropped: false,
         }
     }
 
@@ -172,7 +175,17 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         matches!(self.state, State::Open)
     }
 
-    /// Whether orders wait for room: [`Keeper::try_again`] is to be called now and then.
+    /// Whether something is still to be done: [`Keeper::try_again`] is to be called now and then.
+    pub fn waits(&self) -> bool {
+        self.is_full() || self.undropped
+    }
+
+    /// Whether a failed journal still has refused records that could not be taken away: the next start may find them.
+    pub fn keeps_refused(&self) -> bool {
+        self.undropped
+    }
+
+    /// Whether orders wait for room.
     pub fn is_full(&self) -> bool {
         matches!(self.state, State::Full { .. })
     }
@@ -198,8 +211,12 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
         }
     }
 
-    /// Looks for room, and writes what has waited for it.
+    /// Looks for room, and writes what has waited for it; takes away what a failed journal still has of refused records.
     pub fn try_again(&mut self) {
+        if self.undropped {
+            self.undropped = !self.drop_unsynced();
+            return;
+        }
         let room = self.look_for_room();
         let State::Full { waiting, .. } = &mut self.state else { return };
         match room {
@@ -224,6 +241,9 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
 
     /// The end in good order: everything is written and synced.
     pub fn finish(&mut self) {
+        if self.undropped {
+            self.undropped = !self.drop_unsynced();
+        }
         if let State::Full { waiting, .. } = &mut self.state {
             // Who waits for them hears nothing any more, but they may be there at the next start.
             let waiting = std::mem::take(waiting);
@@ -249,26 +269,27 @@ impl<S: Storage, C: Fn(&BlobHash) -> Option<Vec<u8>>, R: FnMut(Told)> Keeper<S, 
             }
             Failure::Final(reason) => {
                 self.state = State::Failed;
-                self.drop_unsynced();
+                self.undropped = !self.drop_unsynced();
                 (self.report)(Told::Failed(reason));
             }
         }
     }
 
     /// What no sync has covered goes, as far as the storage still obeys: whoever waits for it is about to be refused, and must
-    /// not find it done after the next start.
-    fn drop_unsynced(&mut self) {
+    /// not find it done after the next start. False if it did not obey: it may later.
+    fn drop_unsynced(&mut self) -> bool {
         let (sound, len) = self.sound.unwrap_or((0, 0));
+        let mut done = true;
         let own = self.writer.own_segments();
         for segment in own.rev().filter(|segment| *segment > sound) {
             // Its name may outlive its removal on such a disk.
             let _ = Step::Truncate { segment, len: SEGMENT_HEADER_LEN as u64 }.carry_out(&mut self.storage);
-            let _ = self.storage.remove(segment);
+            done &= Step::Remove { segment }.carry_out(&mut self.storage).is_ok();
         }
-        let _ = self.storage.sync_dir();
         if self.sound.is_some() {
-            let _ = Step::Truncate { segment: sound, len }.carry_out(&mut self.storage);
+            done &= Step::Truncate { segment: sound, len }.carry_out(&mut self.storage).is_ok();
         }
+        done
     }
 
     /// Tries whether more than a few bytes can be written, and takes them away again.
