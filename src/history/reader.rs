@@ -82,6 +82,13 @@ pub(crate) fn answer(
     };
     // One state of the file for the whole answer.
     let db = db.as_mut().map(Connection::transaction).transpose()?;
+    // Its keeper has just made the file, and the tables come next.
+    let is_new =
+        |db: &rusqlite::Transaction<'_>| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let db = match db {
+        Some(db) if is_new(&db)? == 0 => None,
+        db => db,
+    };
     send(Kind::Reply, &write_head(&asker.site, &Reply::Listing))?;
     let env = Env { now_s: Some(asker.site.now_s), ..Env::default() };
     let attributes = query.attributes.iter().map(|name| name.to_ascii_lowercase()).collect();

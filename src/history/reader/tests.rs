@@ -148,6 +148,14 @@ fn what_is_no_expression_is_refused_and_no_file_is_no_history() {
 }
 
 #[test]
+fn a_file_without_tables_is_one_that_is_just_being_made() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(crate::history::FILE_NAME), "").unwrap();
+    let (ads, reply) = ask(folder.path(), HistoryQuery::default(), false);
+    assert!(ads.is_empty() && matches!(reply, Reply::Listing), "{reply:?}");
+}
+
+#[test]
 fn a_client_that_goes_ends_the_search_and_a_damaged_row_the_answer() {
     let dir = history();
     let asker = Asker { uid: OWN_UID, superuser: false, site: Site::default() };
