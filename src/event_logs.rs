@@ -239,8 +239,7 @@ fn write(file: &mut File, events: impl Iterator<Item = (Event, bool)>) -> io::Re
 fn mend(mending: &Mending) -> io::Result<()> {
     let mut file = open(&mending.path, true)?;
     let standing = standing(&mut file, mending)?;
-    let missing = mending.missing(&standing);
-    write(&mut file, missing.into_iter().map(|event| (event, mending.xml)))
+    write(&mut file, mending.missing(standing).map(|event| (event, mending.xml)))
 }
 
 /// The events in the tail of a log that matter.

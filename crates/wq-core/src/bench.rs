@@ -197,7 +197,7 @@ impl Bench {
                     let job = EventJob::new(job.cluster as i32, job.proc_ as i32);
                     standing.add(job, *number, text.contains("requeue: Some"));
                 }
-                self.events.extend(mending.missing(&standing).into_iter().map(logged));
+                self.events.extend(mending.missing(standing).map(logged));
                 None
             }
             Effect::Archive(departed) if self.auto.history => Some(Input::Archived { upto: departed.no }),

@@ -5,8 +5,6 @@
 //! few of them. Begins and ends of runs are told before their records are on disk, if these ever are: for them the log
 //! itself says whether a run goes on in it.
 
-use std::collections::HashMap;
-
 use userlog::{Event, EventJob, Kind};
 
 use crate::log_entry::LogEntry;
@@ -61,20 +59,20 @@ const HELD: u16 = 12;
 /// The events that stand in a log, or at its end.
 #[derive(Debug)]
 pub struct Standing {
-    jobs: HashMap<EventJob, Vec<Told>>,
+    told: Vec<(EventJob, Told)>,
     is_tail: bool,
 }
 
 impl Standing {
     /// None yet, of a log of which all (or only its end) is read.
     pub fn of_log(is_tail: bool) -> Standing {
-        Standing { jobs: HashMap::new(), is_tail }
+        Standing { told: Vec::new(), is_tail }
     }
 
     /// The next event: its job, its number, and whether it tells that the job's policy sent it back to the queue.
     pub fn add(&mut self, job: EventJob, number: u16, is_requeue: bool) {
         if let Some(told) = Told::of(number, is_requeue) {
-            self.jobs.entry(job).or_default().push(told);
+            self.told.push((job, told));
         }
     }
 }
@@ -89,10 +87,10 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(standing: &[Told], promises: &[(u16, Option<u32>)], is_tail: bool) -> Cursor {
+    fn new(standing: &[(EventJob, Told)], promises: &[(u16, Option<u32>)], is_tail: bool) -> Cursor {
         let there: Vec<u16> = standing
             .iter()
-            .filter_map(|told| if let Told::Promise(number) = told { Some(*number) } else { None })
+            .filter_map(|(_, told)| if let Told::Promise(number) = told { Some(*number) } else { None })
             .collect();
         let first_hold = promises.iter().find_map(|(_, hold)| *hold);
         // The first so many promises are the last ones that stand there.
@@ -113,8 +111,8 @@ impl Cursor {
             false => longest,
         };
         // The journal knows of runs that began before the end that was read.
-        let runs = standing.last().map_or(is_tail, |last| *last == Told::RunBegins);
-        let begins = standing.iter().filter(|told| **told == Told::RunBegins).count() as u32;
+        let runs = standing.last().map_or(is_tail, |(_, last)| *last == Told::RunBegins);
+        let begins = standing.iter().filter(|(_, told)| *told == Told::RunBegins).count() as u32;
         Cursor { standing: standing_promises, runs, begins: is_whole.then_some(begins) }
     }
 
@@ -165,33 +163,39 @@ impl Mending {
         self.events.iter().map(|(_, entry)| entry.event.time.wall_s).min()
     }
 
-    /// The events that are to be appended to a log in which these stand.
-    pub fn missing(&self, standing: &Standing) -> Vec<Event> {
-        let mut promises: HashMap<EventJob, Vec<(u16, Option<u32>)>> = HashMap::new();
-        for (when, entry) in &self.events {
-            let hold = match when {
-                When::Missing => None,
-                When::MissingHold(hold) => Some(*hold),
-                When::RunUntold(_) | When::RunOpen(_) => continue,
-            };
-            let number = entry.event.kind.number();
-            entry.jobs().for_each(|job| promises.entry(job).or_default().push((number, hold)));
-        }
-        let mut cursors: HashMap<EventJob, Cursor> = HashMap::new();
-        let mut missing = Vec::new();
-        for (when, entry) in &self.events {
-            for event in entry.events() {
-                let cursor = cursors.entry(event.job).or_insert_with(|| {
-                    let of = |map: &HashMap<EventJob, Vec<Told>>| map.get(&event.job).cloned().unwrap_or_default();
-                    let promises = promises.get(&event.job).map_or(&[][..], Vec::as_slice);
-                    Cursor::new(&of(&standing.jobs), promises, standing.is_tail)
-                });
-                if cursor.writes(*when) {
-                    missing.push(event);
-                }
+    /// The events that are to be appended to a log in which these stand. A million jobs of one submission may be among them, so
+    /// that what is known of each is small, and its event made when it is asked for.
+    pub fn missing(&self, standing: Standing) -> impl Iterator<Item = Event> + '_ {
+        let Standing { mut told, is_tail } = standing;
+        told.sort_by_key(|(job, _)| *job);
+        let of_entry = |(at, (_, entry)): (usize, &(When, LogEntry))| entry.jobs().map(move |job| (job, at as u32));
+        let mut expected: Vec<(EventJob, u32)> = self.events.iter().enumerate().flat_map(of_entry).collect();
+        expected.sort_by_key(|(job, _)| *job);
+        let mut missing: Vec<(u32, EventJob)> = Vec::new();
+        let (mut told, mut promises) = (&told[..], Vec::new());
+        for of_job in expected.chunk_by(|(one, _), (other, _)| one == other) {
+            let job = of_job[0].0;
+            told = &told[told.partition_point(|(other, _)| *other < job)..];
+            let (there, rest) = told.split_at(told.partition_point(|(other, _)| *other == job));
+            told = rest;
+            promises.clear();
+            for (_, at) in of_job {
+                let (when, entry) = &self.events[*at as usize];
+                let hold = match when {
+                    When::Missing => None,
+                    When::MissingHold(hold) => Some(*hold),
+                    When::RunUntold(_) | When::RunOpen(_) => continue,
+                };
+                promises.push((entry.event.kind.number(), hold));
             }
+            let mut cursor = Cursor::new(there, &promises, is_tail);
+            missing.extend(
+                of_job.iter().filter(|(_, at)| cursor.writes(self.events[*at as usize].0)).map(|(_, at)| (*at, job)),
+            );
         }
-        missing
+        drop(expected);
+        missing.sort_unstable();
+        missing.into_iter().map(|(at, job)| Event { job, ..self.events[at as usize].1.event.clone() })
     }
 }
 
@@ -229,7 +233,7 @@ mod tests {
             let event = Event { job: JOB, time: EventTime::seconds(0), kind: kind(*number) };
             mending.events.push((*when, LogEntry { path: "/log".into(), xml: false, event, more: 0 }));
         }
-        mending.missing(&standing).iter().map(|event| event.kind.number()).collect()
+        mending.missing(standing).map(|event| event.kind.number()).collect()
     }
 
     const HOLD: [(When, u16); 2] = [(When::RunOpen(1), 4), (When::MissingHold(1), 12)];

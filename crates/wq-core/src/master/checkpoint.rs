@@ -384,7 +384,8 @@ impl Master {
             for blob in self.blobs_of(slot) {
                 *self.blobs.entry(blob.id).or_default() += 1;
             }
-            self.table.resume(slot, status_from(job.status), job.story.map(|story| Box::new(story_from(*story))));
+            let status = status_from(job.status);
+            self.table.resume(slot, status, job.story.map(|story| Box::new(story_from(*story, status))));
             self.follow_edits(slot);
         }
     }
@@ -476,7 +477,12 @@ fn story_of(story: &Story) -> JobStory {
     }
 }
 
-fn story_from(story: JobStory) -> Story {
+fn story_from(story: JobStory, status: Status) -> Story {
+    // A run that was being ended for a hold or removal is over with the program that wrote this.
+    let (host, last_host) = match story.host {
+        Some(host) if status != Status::Running => (None, Some(host)),
+        host => (host, story.last_host),
+    };
     let hold = |hold: HoldReason| Hold { code: hold.code, subcode: hold.subcode, reason: hold.reason.into() };
     Story {
         attempt: None,
@@ -499,8 +505,8 @@ fn story_from(story: JobStory) -> Story {
         first_start_s: story.first_start_s,
         start_s: story.start_s,
         wall_clock_s: story.run_time_s,
-        host: story.host.map(Into::into),
-        last_host: story.last_host.map(Into::into),
+        host: host.map(Into::into),
+        last_host: last_host.map(Into::into),
         allocation: story.allocation.map(|a| (a.cpus, a.memory_mb, a.disk_mb, a.gpus)),
         transferring_output: false,
         ending: story.ending.map(|ending| Ending {

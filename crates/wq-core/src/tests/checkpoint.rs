@@ -304,6 +304,22 @@ fn a_hold_that_begins_while_a_checkpoint_is_written_is_told_after_a_crash() {
 }
 
 #[test]
+fn a_run_that_was_being_ended_while_its_job_was_written_is_over_after_a_crash() {
+    let mut b = Bench::new();
+    b.worker(1);
+    b.submit(&[], 1);
+    for action in [control_proto::Action::Hold, control_proto::Action::Release] {
+        b.act(action, control_proto::Targets::Jobs(vec![(1, 0)]));
+    }
+    b.input(Input::CompactionDue);
+    b.pass(1);
+    let (begin, _) = last_complete(&b.journal).expect("nothing is in its way");
+    let (mut after, _) = start(&b.journal[begin..], b.now, [0; 16]);
+    assert_eq!(after.attribute(JobId::new(1, 0), "RemoteHost"), None);
+    assert!(after.attribute(JobId::new(1, 0), "LastRemoteHost").is_some());
+}
+
+#[test]
 fn one_checkpoint_at_a_time_in_slices_and_none_while_the_journal_cannot_be_written() {
     let mut b = Bench::new();
     b.submit(&[], 1000);
