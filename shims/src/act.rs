@@ -1,7 +1,7 @@
 //! `condor_rm`, `condor_hold`, `condor_release`, `condor_vacate_job`, `condor_suspend`, `condor_continue`: one program
 //! under several names.
 //!
-//! Single jobs are sent at once, then all else as one constraint (see [`order`]). The exit code is 0 as soon as one job was acted on
+//! Single jobs are sent at once, then all else as one constraint (see `order`). The exit code is 0 as soon as one job was acted on
 //! (decision D62).
 
 mod order;

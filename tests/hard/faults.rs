@@ -126,7 +126,7 @@ fn with_few_descriptors_some_wait_outside_and_queries_are_answered() {
     // What a program costs here at this hour is none of the master's affair.
     let alone = (0..10).map(|_| query()).min().expect("there are some");
     let fleet = Fleet::start(site.port(), FleetOptions { workers: 400, ..FleetOptions::default() });
-    // 512 are kept for the journal, outputs and clients.
+    // Of so few, half are kept for the journal, outputs and clients.
     site.wait_until(SOON, "workers up to the limit", || fleet.greeted() >= 60);
     let jobs = site.submit("executable = /bin/true\ntransfer_executable = false\nqueue 500\n");
     site.wait_for_end(jobs, SOON);
@@ -142,7 +142,7 @@ fn with_few_descriptors_some_wait_outside_and_queries_are_answered() {
     assert!(quiet, "the master spins");
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
     assert!(descriptors < LIMIT, "{descriptors}");
-    assert!(fleet.greeted() < 200, "{} of 400 are in", fleet.greeted());
+    assert!(fleet.greeted() as u64 <= LIMIT / 2, "{} of 400 are in", fleet.greeted());
     let log = std::fs::read_to_string(site.folder().join("logs/master.log")).unwrap();
     assert_eq!(log.matches("WARN").count(), 1, "one warning, not one for each: {log}");
 }
@@ -154,5 +154,5 @@ fn an_operator_releases_hosts() {
     let mut command = Command::new(bin("awq"));
     command.args(["release-host", "--all"]).env("AWQ_WORKDIR", site.work_dir());
     let answer = testkit::run_command(&mut command, b"", SOON).ok();
-    assert_eq!(answer.stdout, "no such host waited\n");
+    assert_eq!(answer.stdout, "no host waits for its failures\n");
 }

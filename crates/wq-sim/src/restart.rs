@@ -32,6 +32,9 @@ impl World {
         self.fuse = None;
         let notes_lost = cuts_power || service.broken || service.keeper.is_full();
         self.auditor.died(&service.orders, notes_lost);
+        if service.keeper.keeps_refused() {
+            self.auditor.refusals_are_void();
+        }
         let mut disk = service.keeper.into_storage();
         disk.crash();
         mend(&mut disk);
@@ -81,6 +84,9 @@ impl World {
         }
         let unwritten = service.told.borrow().iter().any(|told| matches!(told, Told::EndNotWritten(_)));
         self.auditor.died(&[], service.broken || service.keeper.is_full() || unwritten);
+        if service.keeper.keeps_refused() {
+            self.auditor.refusals_are_void();
+        }
         let mut disk = service.keeper.into_storage();
         mend(&mut disk);
         disk.crash();

@@ -11,7 +11,9 @@ use journal::Record;
 use journal::keeper::{Order, Told};
 use userlog::Event;
 use wq_core::ids::{AttemptId, RecordNo};
-use wq_core::io::{Delivery, DeliveryKind, Plan, Prepared, PreparedFile, Source, Standing, Trouble, is_requeue};
+use wq_core::io::{
+    Delivery, DeliveryKind, Notice, Plan, Prepared, PreparedFile, Source, Standing, Trouble, is_requeue,
+};
 use wq_core::{Effect, Input};
 use wq_proto::ToWorker;
 
@@ -163,6 +165,9 @@ impl World {
             Effect::Finish { client, end } => self.listing_ends(client, &end),
             Effect::Ended => self.service.as_mut().expect("an effect has a master").ended = true,
             // Nobody submits jobs for the submit host here.
+            Effect::Notice(Notice::WorkerJoined { link, protocol: 11, foreman: true, .. }) => {
+                self.auditor.may_linger(link)
+            }
             Effect::Notice(_) | Effect::StartLocal { .. } | Effect::EndLocal { .. } => {}
         }
     }
@@ -207,7 +212,7 @@ impl World {
     fn hear_keeper(&mut self) {
         self.audit_disk();
         let service = self.service.as_mut().expect("a turn has a master");
-        if service.keeper.is_full() && !std::mem::replace(&mut service.retry_due, true) {
+        if service.keeper.waits() && !std::mem::replace(&mut service.retry_due, true) {
             self.later(SECOND, Turn::Retry);
         }
         loop {
@@ -282,7 +287,7 @@ impl World {
                     for event in self.machine.logs.get(&mending.path).into_iter().flatten() {
                         standing.add(event.job, event.kind.number(), is_requeue(&event.kind));
                     }
-                    mending.missing(&standing).iter().for_each(|event| self.logs(&mending.path, event));
+                    mending.missing(standing).for_each(|event| self.logs(&mending.path, &event));
                 }
             }
         }

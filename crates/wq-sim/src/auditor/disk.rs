@@ -22,6 +22,14 @@ impl Auditor {
             job.open_notes += 1;
         }
         self.unsynced_notes.extend(note_of(record));
+        let ended = match record {
+            Record::Lost(lost) => Some(lost.job),
+            Record::Held(held) => Some(held.job),
+            _ => None,
+        };
+        if let Some(job) = ended.and_then(|id| self.jobs.get_mut(&id)) {
+            job.run_over = true;
+        }
     }
 
     /// The master hears that all records so far are on disk.

@@ -38,6 +38,8 @@ struct Job {
     open_notes: u32,
     /// Some were lost: with the power, or in the journal's queue when the master died (decision D51).
     notes_lost: bool,
+    /// The master has said of its last run that it is over.
+    run_over: bool,
     /// Tasks of it that were taken back while they were being sent.
     taken_back: u64,
     /// It has left the queue as far as the disk tells.
@@ -77,6 +79,8 @@ pub(crate) struct Auditor {
     out: BTreeMap<JobId, BTreeSet<(LinkId, TaskId)>>,
     /// Jobs with notes since the last sync that the master heard of.
     unsynced_notes: BTreeSet<JobId>,
+    /// Foremen at which tasks of ended runs may linger.
+    lingering: BTreeSet<LinkId>,
     /// Tasks whose last byte is not in the socket.
     sending: BTreeMap<LinkId, VecDeque<(TaskId, JobId)>>,
 }
@@ -94,6 +98,7 @@ impl Auditor {
             next_request: 0,
             out: BTreeMap::new(),
             unsynced_notes: BTreeSet::new(),
+            lingering: BTreeSet::new(),
             sending: BTreeMap::new(),
         }
     }
@@ -129,6 +134,9 @@ impl Auditor {
             return self.violated(format!("job {job} was sent although it has ended"));
         }
         let places = self.out.entry(job).or_default();
+        if std::mem::take(&mut self.jobs.get_mut(&job).expect("just seen").run_over) {
+            places.retain(|(at, _)| !self.lingering.contains(at));
+        }
         if let Some((other, _)) = places.first() {
             let other = *other;
             return self.violated(format!("job {job} was sent to {link:?} while it is at {other:?}"));
@@ -157,7 +165,18 @@ impl Auditor {
     /// The master gives a link up.
     pub(crate) fn link_over(&mut self, link: LinkId) {
         self.out.values_mut().for_each(|places| places.retain(|(at, _)| *at != link));
-        self.sending.remove(&link);
+        for (_, id) in self.sending.remove(&link).into_iter().flatten() {
+            // It may begin for a moment.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.taken_back += 1;
+            }
+        }
+        self.lingering.remove(&link);
+    }
+
+    /// A foreman of protocol 11: a task that may wait there is not killed but left to its end, and forgotten (decision D42).
+    pub(crate) fn may_linger(&mut self, link: LinkId) {
+        self.lingering.insert(link);
     }
 
     // ---- outputs ---------------------------------------------------------------------------------------------
@@ -186,6 +205,7 @@ impl Auditor {
         self.sending.clear();
         self.requests.clear();
         self.unsynced_notes.clear();
+        self.lingering.clear();
         for submission in self.submissions.values_mut() {
             submission.taking = false;
         }
@@ -200,6 +220,11 @@ impl Auditor {
                 job.notes_lost = true;
             }
         }
+    }
+
+    /// The disk did not obey until the end: what was refused may be there.
+    pub(crate) fn refusals_are_void(&mut self) {
+        self.submissions.values_mut().for_each(|submission| submission.refused = false);
     }
 
     /// Outputs of these jobs were lost in a power cut: they come back, unless they are removed.
